@@ -1,0 +1,4 @@
+//! x
+
+pub mod verify;
+pub use verify::VerifyError;

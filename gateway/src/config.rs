@@ -1,0 +1,287 @@
+//! The configuration as types that can't be wrong. [`load`] reads a TOML file once: `raw` knows its shape,
+//! `resolve` turns it into a [`Config`] or reports every error at once, each with its line and remedy.
+//! Whoever holds a `Config` checks nothing again; nothing here connects, binds or resolves names.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use crate::ids::{Kid, UpstreamId};
+use crate::limit::Backoff;
+use crate::routing::Route;
+use crate::secret::Secret;
+use crate::session::Lifetimes;
+
+/// Everything that a gateway is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where requests come in, by name.
+    pub listeners: Vec<Listener>,
+    /// Where health, metrics and administration are served.
+    pub admin: SocketAddr,
+    /// Proxies whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where state lives.
+    pub store: StoreConfig,
+    /// Access and refresh tokens.
+    pub tokens: Tokens,
+    /// Login by upstream; without it the gateway only checks tokens.
+    pub login: Option<Login>,
+    /// Pools of servers.
+    pub upstreams: BTreeMap<UpstreamId, Upstream>,
+    /// The routes, the gateway's own endpoints among them, in the order of the file.
+    /// [`crate::routing::RouteTable::conflicts`] found none.
+    pub routes: Vec<Arc<Route>>,
+    /// Logs.
+    pub telemetry: Telemetry,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+}
+
+/// One address that requests come in on: HTTP/1.1 without TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it listens; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// How long an idle connection is kept.
+    pub keepalive: Duration,
+    /// The longest silence while a client sends a request.
+    pub read_timeout: Duration,
+    /// The longest that a client may take to accept a part of the answer.
+    pub write_timeout: Duration,
+}
+
+/// Where state lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// A SQLite file, for one gateway.
+    Embedded {
+        /// The file; it and its folder are made if missing.
+        path: PathBuf,
+    },
+    /// A Redis, shared by all gateways.
+    Redis {
+        /// `redis://`, `rediss://` or `redis-sentinel://`, credentials and all.
+        url: Secret,
+        /// How long one command may take.
+        timeout: Duration,
+        /// Connections in the pool.
+        connections: usize,
+        /// What every key begins with; `portcullis` by default.
+        prefix: String,
+    },
+}
+
+/// Access and refresh tokens.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// The `iss` claim.
+    pub issuer: String,
+    /// The `aud` claim.
+    pub audience: String,
+    /// Life of an access token.
+    pub access_ttl: Duration,
+    /// How far clocks may differ.
+    pub leeway: Duration,
+    /// Life of sessions and the retry window.
+    pub lifetimes: Lifetimes,
+    /// What signs access tokens.
+    pub signing: Signing,
+    /// Further keys whose tokens are accepted, such as those of the time before.
+    pub also_accept: Vec<VerifyingKey>,
+    /// What derives refresh tokens; made on first start and kept in the store if `None`.
+    pub refresh_secret: Option<Secret>,
+}
+
+/// How access tokens are signed (RFC 7518 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// ECDSA on P-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// RSA PKCS#1 v1.5 with SHA-256.
+    Rs256,
+    /// HMAC with SHA-256.
+    Hs256,
+}
+
+impl Algorithm {
+    /// Its registered name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+            Self::Hs256 => "HS256",
+        }
+    }
+
+    /// The algorithm of this registered name.
+    pub fn parse(raw: &str) -> Option<Self> {
+        [Self::Es256, Self::EdDsa, Self::Rs256, Self::Hs256].into_iter().find(|algorithm| algorithm.name() == raw)
+    }
+}
+
+/// What signs access tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signing {
+    /// A key that the first gateway makes and the store keeps for all.
+    Stored(Algorithm),
+    /// A given key: a private key in PEM (PKCS#8), or for HS256 at least 32 secret bytes.
+    Given {
+        /// How it signs.
+        algorithm: Algorithm,
+        /// The key.
+        key: Secret,
+        /// Its name; its RFC 7638 thumbprint if `None`.
+        kid: Option<Kid>,
+    },
+}
+
+/// A key whose tokens are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyingKey {
+    /// The algorithm that it is for, and no other.
+    pub algorithm: Algorithm,
+    /// The key: a public key in PEM, or for HS256 the secret bytes.
+    pub key: Secret,
+    /// Its name; its RFC 7638 thumbprint if `None`.
+    pub kid: Option<Kid>,
+}
+
+/// Login by upstream: who checks credentials, and where its answer names the user.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The pool that checks credentials.
+    pub upstream: UpstreamId,
+    /// The path that credentials are posted to.
+    pub path: String,
+    /// How they are sent.
+    pub format: LoginFormat,
+    /// The field of the credentials that names the account, for limits.
+    pub account_field: String,
+    /// JSON pointer (RFC 6901) to a JWT in the answer, whose claims are then read in its place.
+    pub token: Option<String>,
+    /// JSON pointer to the subject.
+    pub subject: String,
+    /// JSON pointer to the roles: an array of strings, or one string of words.
+    pub roles: Option<String>,
+    /// JSON pointer to the scopes: an array of strings, or one string of words.
+    pub scopes: Option<String>,
+    /// How long the upstream may take.
+    pub timeout: Duration,
+    /// The delay after failures.
+    pub backoff: Backoff,
+}
+
+/// How credentials are sent to the login upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginFormat {
+    /// As a JSON object.
+    Json,
+    /// As `application/x-www-form-urlencoded`.
+    Form,
+}
+
+/// A named pool of servers.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// `host:port` of each server.
+    pub servers: Vec<ServerAddress>,
+    /// How it is found out whether a server works.
+    pub health: HealthCheck,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// The longest silence while a server answers.
+    pub read_timeout: Duration,
+    /// The longest that a server may take to accept a part of the request.
+    pub write_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// The longest silence in a tunnel, such as a WebSocket.
+    pub tunnel_timeout: Duration,
+    /// How many servers are tried for one request; at least 1.
+    pub attempts: usize,
+    /// How often names are resolved again.
+    pub resolve_interval: Duration,
+    /// Headers that every request to a server carries, such as a shared secret.
+    pub headers: Vec<UpstreamHeader>,
+}
+
+/// A header that the gateway adds; no client can send one of that name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamHeader {
+    /// Its name.
+    pub name: HeaderName,
+    /// Its value, marked sensitive.
+    pub value: HeaderValue,
+}
+
+/// Where a server is: resolved in the background, never while a request waits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerAddress {
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// How it is found out whether a server works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HealthCheck {
+    /// A connection can be made.
+    Tcp {
+        /// How often.
+        interval: Duration,
+        /// How long it may take.
+        timeout: Duration,
+    },
+    /// `GET path` answers 2xx.
+    Http {
+        /// The path.
+        path: String,
+        /// How often.
+        interval: Duration,
+        /// How long it may take.
+        timeout: Duration,
+    },
+}
+
+/// Logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telemetry {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// The least severe level that is written, for our own lines.
+    pub level: tracing::Level,
+    /// A folder in which the streams `auth`, `api`, `error` and `performance` each have a file.
+    pub folder: Option<PathBuf>,
+    /// Query parameters whose values are not written, in lower case.
+    pub redact: Vec<String>,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long it still accepts while it says that it is not ready, so that others notice.
+    pub notice: Duration,
+    /// How long requests in flight may take after that.
+    pub deadline: Duration,
+}

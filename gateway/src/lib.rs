@@ -1,0 +1,17 @@
+//! Portcullis, an edge auth gateway: login, sessions, tokens, limits and load balancing in front of any
+//! HTTP API. Start reading at `gateway.rs`, the journey of a request; `ARCHITECTURE.md` is the map.
+//! The library exists so that tests can run whole gateways; its API promises nothing to others.
+
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod ids;
+pub mod inbound;
+pub mod limit;
+pub mod policy;
+pub mod problem;
+pub mod reply;
+pub mod routing;
+pub mod secret;
+pub mod session;
+pub mod store;

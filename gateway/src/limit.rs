@@ -1,0 +1,203 @@
+//! The arithmetic of limits: the generic cell rate algorithm (GCRA) and the growing delay after failed
+//! logins. A limit's whole state is one moment, the theoretical arrival time, which a store keeps and
+//! changes atomically. Nothing here does I/O or reads a clock; the store's scripts do the same sums.
+
+use std::time::Duration;
+
+use crate::clock::{Timestamp, micros};
+use crate::ids::LimitId;
+
+/// How much is allowed: `burst` at once, refilled one every `interval`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    interval_micros: i64,
+    burst: u32,
+}
+
+impl Quota {
+    /// `count` in every `period`, of which `burst` may come at once.
+    ///
+    /// `None` unless count, burst and period are positive, a refill takes at least a microsecond and
+    /// the whole burst refills within ten years (so that every sum stays exact).
+    pub fn new(count: u32, period: Duration, burst: u32) -> Option<Self> {
+        let interval_micros = micros(period).checked_div(i64::from(count))?;
+        let full = interval_micros.checked_mul(i64::from(burst))?;
+        let ten_years = 315_576_000_000_000;
+        (interval_micros > 0 && burst > 0 && full <= ten_years).then_some(Self { interval_micros, burst })
+    }
+
+    /// The time in which one more is allowed, in microseconds.
+    pub const fn interval_micros(&self) -> i64 {
+        self.interval_micros
+    }
+
+    /// How many may come at once.
+    pub const fn burst(&self) -> u32 {
+        self.burst
+    }
+
+    /// The time in which the whole burst is refilled.
+    pub fn window(&self) -> Duration {
+        Duration::from_micros(self.window_micros().unsigned_abs())
+    }
+
+    fn window_micros(&self) -> i64 {
+        self.interval_micros * i64::from(self.burst)
+    }
+
+    /// Takes one, where `tat` is the theoretical arrival time left by the last take.
+    /// A refused take changes nothing, so a client that waits as told is always served.
+    pub fn take(&self, tat: Option<Timestamp>, now: Timestamp) -> (Decision, Timestamp) {
+        let now = now.as_micros();
+        // A state further ahead than the window can only stem from a clock that stepped back.
+        let base = tat.map_or(now, |tat| tat.as_micros().clamp(now, now.saturating_add(self.window_micros())));
+        let next = base.saturating_add(self.interval_micros);
+        let earliest = next.saturating_sub(self.window_micros());
+        if earliest > now {
+            let decision =
+                Decision { allowed: false, remaining: 0, wait: span(earliest - now), reset: span(base - now) };
+            return (decision, Timestamp::from_micros(base));
+        }
+        let remaining = u32::try_from((now - earliest) / self.interval_micros).unwrap_or(u32::MAX);
+        let decision = Decision { allowed: true, remaining, wait: Duration::ZERO, reset: span(next - now) };
+        (decision, Timestamp::from_micros(next))
+    }
+}
+
+fn span(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+/// What a limit says of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it may pass.
+    pub allowed: bool,
+    /// How many more may come at once.
+    pub remaining: u32,
+    /// How long to wait until one may pass; zero if this one may.
+    pub wait: Duration,
+    /// How long until the whole burst is there again.
+    pub reset: Duration,
+}
+
+/// What a limit counts by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitBy {
+    /// Each user, by subject.
+    User,
+    /// Each client address; IPv6 by its /64, which is what one subscriber has.
+    Address,
+    /// Each account name that a login names, whether it exists or not.
+    Account,
+    /// All requests of the route together.
+    Route,
+}
+
+/// A named quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// Its name in the configuration.
+    pub id: LimitId,
+    /// How much.
+    pub quota: Quota,
+    /// Counted by what.
+    pub by: LimitBy,
+}
+
+/// The delay after failed logins: none for the first `free`, then doubling from `first` to `longest`.
+/// It ends by itself, so nobody is ever locked out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// How many failures cost nothing.
+    pub free: u32,
+    /// The delay after the first failure that costs.
+    pub first: Duration,
+    /// The longest delay.
+    pub longest: Duration,
+    /// After how long without a failure all is forgotten.
+    pub forget: Duration,
+}
+
+impl Backoff {
+    /// How long to wait after the `failures`th failure in a row.
+    pub fn delay(&self, failures: u32) -> Duration {
+        let Some(doublings) = failures.checked_sub(self.free.saturating_add(1)) else { return Duration::ZERO };
+        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+        self.first.saturating_mul(factor).min(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn quota(count: u32, secs: u64, burst: u32) -> Quota {
+        Quota::new(count, Duration::from_secs(secs), burst).unwrap()
+    }
+
+    #[test]
+    fn a_burst_passes_and_the_next_waits_one_interval() {
+        let quota = quota(60, 60, 3);
+        let mut tat = None;
+        for remaining in [2, 1, 0] {
+            let (decision, next) = quota.take(tat, NOW);
+            assert_eq!((decision.allowed, decision.remaining), (true, remaining));
+            tat = Some(next);
+        }
+        let (refused, unchanged) = quota.take(tat, NOW);
+        assert_eq!((refused.allowed, refused.wait), (false, Duration::from_secs(1)));
+        assert_eq!(Some(unchanged), tat, "a refusal costs nothing");
+        assert!(quota.take(tat, NOW.after(refused.wait)).0.allowed, "who waits as told is served");
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_does_not_lock_anybody_out() {
+        let quota = quota(1, 1, 1);
+        let (_, tat) = quota.take(None, NOW.after(Duration::from_hours(1)));
+        assert!(quota.take(Some(tat), NOW).0.wait <= quota.window());
+    }
+
+    #[test]
+    fn a_quota_of_nothing_cannot_be_built() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Quota::new(0, second, 1), None);
+        assert_eq!(Quota::new(1, second, 0), None);
+        assert_eq!(Quota::new(2_000_000, second, 1), None);
+        assert_eq!(Quota::new(1, Duration::MAX, 1), None);
+    }
+
+    #[test]
+    fn failed_logins_wait_longer_each_time_up_to_the_longest() {
+        let secs = Duration::from_secs;
+        let backoff = Backoff { free: 3, first: secs(1), longest: secs(60), forget: secs(3600) };
+        let delays: Vec<u64> = (0..=11).map(|failures| backoff.delay(failures).as_secs()).collect();
+        assert_eq!(delays, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(backoff.delay(u32::MAX), secs(60));
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_admits_more_than_the_burst_and_its_refill(
+            gaps in prop::collection::vec(0_i64..400_000, 1..200), burst in 1_u32..20,
+        ) {
+            let quota = quota(10, 1, burst);
+            let (mut now, mut tat, mut passed) = (NOW, None, Vec::new());
+            for gap in gaps {
+                now = Timestamp::from_micros(now.as_micros() + gap);
+                let (decision, next) = quota.take(tat, now);
+                tat = Some(next);
+                if decision.allowed { passed.push(now) }
+            }
+            for (index, start) in passed.iter().enumerate() {
+                for (more, end) in passed[index..].iter().enumerate() {
+                    let refilled = (end.as_micros() - start.as_micros()) / quota.interval_micros();
+                    prop_assert!(i64::try_from(more).unwrap() < i64::from(burst) + refilled + 1);
+                }
+            }
+        }
+    }
+}

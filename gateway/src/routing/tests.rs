@@ -1,0 +1,137 @@
+use super::*;
+
+fn route(id: &str, host: &str, path: &str, methods: &[Method]) -> Arc<Route> {
+    Arc::new(Route {
+        id: RouteId::parse(id).unwrap(),
+        host: if host == "*" { HostPattern::Any } else { HostPattern::parse(host).unwrap() },
+        path: PathPattern::parse(path).unwrap(),
+        methods: if methods.is_empty() { Methods::Any } else { Methods::Only(methods.to_vec()) },
+        policy: Policy::Public,
+        target: Target::Endpoint(Endpoint::Me),
+        limits: Vec::new(),
+        forward_token: false,
+        without_store: WithoutStore::Refuse,
+        read_timeout: None,
+    })
+}
+
+fn found(table: &RouteTable, host: &str, path: &str, method: &Method) -> String {
+    match table.find(host, path, method) {
+        Found::Route(route) => route.id.to_string(),
+        Found::OtherMethods(methods) => format!("405 {}", Methods::Only(methods)),
+        Found::Nothing => "404".to_owned(),
+    }
+}
+
+#[test]
+fn the_most_specific_route_wins_whatever_the_order() {
+    let mut routes = vec![
+        route("rest", "*", "/*", &[]),
+        route("posts", "*", "/posts/*", &[Method::GET]),
+        route("post", "*", "/posts/{id}", &[Method::GET]),
+        route("new", "*", "/posts/new", &[Method::GET]),
+        route("host", "api.example.com", "/*", &[]),
+        route("hosts", "*.example.com", "/*", &[]),
+    ];
+    for _ in 0..routes.len() {
+        routes.rotate_left(1);
+        let table = RouteTable::new(routes.clone());
+        for (host, path, expected) in [
+            ("localhost", "/posts/new", "new"),
+            ("localhost", "/posts/5", "post"),
+            ("localhost", "/posts/5/likes", "posts"),
+            ("localhost", "/posts", "posts"),
+            ("localhost", "/posts/", "posts"),
+            ("localhost", "/postscript", "rest"),
+            ("localhost", "/", "rest"),
+            ("API.example.com", "/posts/new", "host"),
+            ("b.a.example.com", "/", "hosts"),
+            ("example.com", "/", "rest"),
+        ] {
+            assert_eq!(found(&table, host, path, &Method::GET), expected, "{host}{path}");
+        }
+    }
+}
+
+#[test]
+fn what_no_route_matches_is_denied() {
+    let table = RouteTable::new(vec![route("posts", "*", "/posts", &[Method::GET])]);
+    assert_eq!(found(&table, "a", "/posts/", &Method::GET), "404");
+    assert_eq!(found(&table, "a", "/Posts", &Method::GET), "404");
+    assert_eq!(found(&table, "a", "/posts", &Method::PUT), "405 GET");
+    assert_eq!(found(&table, "a", "/posts", &Method::HEAD), "posts");
+}
+
+#[test]
+fn a_method_that_the_most_specific_route_lacks_falls_to_the_next() {
+    let table = RouteTable::new(vec![
+        route("read", "*", "/posts/{id}", &[Method::GET]),
+        route("rest", "*", "/posts/*", &[Method::DELETE]),
+    ]);
+    assert_eq!(found(&table, "a", "/posts/5", &Method::DELETE), "rest");
+    assert_eq!(found(&table, "a", "/posts/5", &Method::PUT), "405 DELETE,GET");
+}
+
+#[test]
+fn routes_that_no_order_tells_apart_are_conflicts() {
+    let conflicts = |a: &str, b: &str| {
+        RouteTable::conflicts(&[route("a", "*", a, &[]), route("b", "*", b, &[])])
+            .into_iter()
+            .next()
+            .map(|(_, why)| why)
+    };
+    let a = || RouteId::parse("a").unwrap();
+    assert_eq!(conflicts("/x/{a}", "/x/{b}"), Some(RouteConflict::Same { other: a() }));
+    let ambiguous = |theirs: &str| Some(RouteConflict::Ambiguous { other: a(), theirs: theirs.to_owned() });
+    assert_eq!(conflicts("/a/{x}", "/{y}/b"), ambiguous("/a/{x}"));
+    assert_eq!(conflicts("/a/*", "/{y}/b"), ambiguous("/a/*"));
+    assert_eq!(conflicts("/a/{x}", "/a/*"), None);
+    assert_eq!(conflicts("/a/{x}", "/b/{x}"), None);
+    assert_eq!(conflicts("/{x}/a", "/{x}/b"), None);
+    assert_eq!(conflicts("/a", "/a/{x}"), None);
+    let get = route("a", "*", "/x", &[Method::GET]);
+    assert!(RouteTable::conflicts(&[get.clone(), route("b", "*", "/x", &[Method::PUT])]).is_empty());
+    assert_eq!(RouteTable::conflicts(&[get, route("b", "*", "/x", &[Method::HEAD])]).len(), 1);
+}
+
+#[test]
+fn patterns_that_could_never_match_are_refused() {
+    for (raw, expected) in [
+        ("posts", PatternError::NoSlash),
+        ("/posts/*/x", PatternError::Star),
+        ("/posts*", PatternError::Star),
+        ("/a{b}", PatternError::Param),
+        ("/{}", PatternError::Param),
+        ("/{a}/{a}", PatternError::ParamTwice("a".to_owned())),
+        ("/a//b", PatternError::NotCanonical),
+        ("/a/../b", PatternError::NotCanonical),
+        ("/a%20b", PatternError::NotCanonical),
+        ("/a?b", PatternError::NotCanonical),
+    ] {
+        assert_eq!(PathPattern::parse(raw), Err(expected), "{raw}");
+    }
+    for host in ["", "a..b", "*", "a:80", "*.*", "exa mple"] {
+        assert_eq!(HostPattern::parse(host), Err(PatternError::Host), "{host}");
+    }
+}
+
+#[test]
+fn a_rewrite_moves_parameters_and_the_rest() {
+    for (pattern, rewrite, path, expected) in [
+        ("/auth/register", "/users", "/auth/register", "/users"),
+        ("/api/{version}/*", "/{version}/*", "/api/v1/a/b", "/v1/a/b"),
+        ("/api/*", "/*", "/api", "/"),
+        ("/api/*", "/", "/api/x", "/"),
+        ("/u/{a}/{b}", "/{b}/{a}", "/u/1/2", "/2/1"),
+    ] {
+        let pattern = PathPattern::parse(pattern).unwrap();
+        assert_eq!(Rewrite::parse(rewrite, &pattern).unwrap().apply(&pattern, path), expected);
+    }
+    let pattern = PathPattern::parse("/a/{x}").unwrap();
+    let error = |raw: &str| Rewrite::parse(raw, &pattern).unwrap_err();
+    assert_eq!(error("users"), RewriteError::NoSlash);
+    assert_eq!(error("/*"), RewriteError::NoRest);
+    assert_eq!(error("/{y}"), RewriteError::UnknownParam("y".to_owned()));
+    assert_eq!(error("/a/../b"), RewriteError::Text);
+    assert_eq!(error("/a?b=c"), RewriteError::Text);
+}

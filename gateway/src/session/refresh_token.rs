@@ -1,0 +1,151 @@
+//! Refresh tokens: how one is written, read and followed. A token is derived from its session and
+//! generation under a secret key, so garbage is refused without asking the store, and the answer to a
+//! lost rotation can be given again though no token is ever stored. Whether one may be spent is not
+//! decided here.
+
+use std::fmt;
+
+use aws_lc_rs::{constant_time, digest, hmac};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use crate::ids::SessionId;
+use crate::secret::Secret;
+use crate::session::{Presented, TokenHash};
+
+const VERSION: u8 = 1;
+/// version ‖ sid ‖ generation.
+const BODY: usize = 1 + 16 + 4;
+const LENGTH: usize = BODY + 32;
+/// 53 bytes in base64url without padding.
+const TEXT_LENGTH: usize = 71;
+
+/// A refresh token in its outward form; prints as a placeholder.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefreshToken(Zeroizing<String>);
+
+impl RefreshToken {
+    /// The token itself, for the response it belongs in.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What the store keeps of it.
+    pub fn hash(&self) -> TokenHash {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, self.0.as_bytes()).as_ref());
+        TokenHash(hash)
+    }
+}
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshToken(…)")
+    }
+}
+
+/// Derives and reads refresh tokens under the newest of its keys, and still honours the older ones.
+pub struct RefreshKeys {
+    newest: hmac::Key,
+    older: Vec<hmac::Key>,
+}
+
+impl RefreshKeys {
+    /// Derives under `newest`; tokens derived under one of `older` are still read.
+    pub fn new(newest: &Secret, older: &[Secret]) -> Self {
+        let key = |secret: &Secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
+        Self { newest: key(newest), older: older.iter().map(key).collect() }
+    }
+
+    /// The token of `sid` at `generation`.
+    pub fn derive(&self, sid: SessionId, generation: u32) -> RefreshToken {
+        derive(&self.newest, sid, generation)
+    }
+
+    /// The token of `sid` at `generation` whose hash is `hash`, whichever key it was derived under.
+    pub fn find(&self, sid: SessionId, generation: u32, hash: TokenHash) -> Option<RefreshToken> {
+        self.keys().map(|key| derive(key, sid, generation)).find(|token| token.hash() == hash)
+    }
+
+    /// Reads a token that a client sent; `None` for whatever we did not derive.
+    pub fn read(&self, raw: &str) -> Option<Presented> {
+        let mut bytes = Zeroizing::new([0; LENGTH]);
+        if raw.len() != TEXT_LENGTH || URL_SAFE_NO_PAD.decode_slice(raw, bytes.as_mut_slice()) != Ok(LENGTH) {
+            return None;
+        }
+        let (body, tag) = bytes.split_at(BODY);
+        let signed =
+            |key: &hmac::Key| constant_time::verify_slices_are_equal(hmac::sign(key, body).as_ref(), tag).is_ok();
+        if body[0] != VERSION || !self.keys().any(signed) {
+            return None;
+        }
+        let sid = SessionId::from_bytes(body[1..17].try_into().ok()?);
+        let generation = u32::from_be_bytes(body[17..].try_into().ok()?);
+        let presented = RefreshToken(Zeroizing::new(raw.to_owned()));
+        let successor = self.derive(sid, generation.checked_add(1)?).hash();
+        Some(Presented { sid, generation, hash: presented.hash(), successor })
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &hmac::Key> {
+        std::iter::once(&self.newest).chain(&self.older)
+    }
+}
+
+fn derive(key: &hmac::Key, sid: SessionId, generation: u32) -> RefreshToken {
+    let mut bytes = Zeroizing::new([0; LENGTH]);
+    bytes[0] = VERSION;
+    bytes[1..17].copy_from_slice(sid.as_bytes());
+    bytes[17..BODY].copy_from_slice(&generation.to_be_bytes());
+    let tag = hmac::sign(key, &bytes[..BODY]);
+    bytes[BODY..].copy_from_slice(tag.as_ref());
+    RefreshToken(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys() -> RefreshKeys {
+        RefreshKeys::new(&Secret::new([1; 32]), &[])
+    }
+
+    const SID: SessionId = SessionId::from_bytes([7; 16]);
+
+    #[test]
+    fn a_token_reads_back_and_names_its_successor() {
+        let token = keys().derive(SID, 4);
+        let presented = keys().read(token.expose()).unwrap();
+        assert_eq!((presented.sid, presented.generation, presented.hash), (SID, 4, token.hash()));
+        assert_eq!(presented.successor, keys().derive(SID, 5).hash());
+        assert_eq!(token.expose().len(), TEXT_LENGTH);
+    }
+
+    #[test]
+    fn every_changed_character_is_refused() {
+        let token = keys().derive(SID, 4);
+        for place in 0..TEXT_LENGTH {
+            let mut changed = token.expose().as_bytes().to_vec();
+            changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+            assert_eq!(keys().read(std::str::from_utf8(&changed).unwrap()), None, "character {place}");
+        }
+        assert_eq!(keys().read(""), None);
+        assert_eq!(keys().read(&format!("{}=", token.expose())), None);
+    }
+
+    #[test]
+    fn a_token_of_an_older_key_is_honoured_and_followed_by_one_of_the_newest() {
+        let old = Secret::new([1; 32]);
+        let token = RefreshKeys::new(&old, &[]).derive(SID, 0);
+        let both = RefreshKeys::new(&Secret::new([2; 32]), &[old]);
+        let presented = both.read(token.expose()).unwrap();
+        assert_eq!(presented.successor, both.derive(SID, 1).hash());
+        assert_eq!(both.find(SID, 0, token.hash()), Some(token.clone()));
+        assert_eq!(RefreshKeys::new(&Secret::new([2; 32]), &[]).read(token.expose()), None);
+    }
+
+    #[test]
+    fn a_token_is_never_printed() {
+        assert_eq!(format!("{:?}", keys().derive(SID, 0)), "RefreshToken(…)");
+    }
+}
