@@ -1,21 +1,61 @@
-//! The configuration as types that can't be wrong. [`load`] reads a TOML file once: `raw` knows its shape,
-//! `resolve` turns it into a [`Config`] or reports every error at once, each with its line and remedy.
+//! The configuration as types that can't be wrong. [`load`] reads a TOML file once: `reader` hands out its
+//! keys, `resolve` turns them into a [`Config`] or reports every mistake at once, with line and remedy.
 //! Whoever holds a `Config` checks nothing again; nothing here connects, binds or resolves names.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+use toml::de::DeTable;
 
+use self::reader::Reading;
 use crate::ids::{Kid, UpstreamId};
 use crate::limit::Backoff;
 use crate::routing::Route;
 use crate::secret::Secret;
 use crate::session::Lifetimes;
+
+mod addresses;
+mod errors;
+mod hints;
+mod names;
+mod reader;
+mod resolve;
+mod secrets;
+mod upstream;
+mod values;
+
+pub use errors::{ConfigErrors, Mistake, Place};
+pub use upstream::{HealthCheck, ServerAddress, Upstream, UpstreamHeader};
+
+/// Reads the configuration in the file `path`; `env` looks up environment variables.
+///
+/// Files that it names for secrets are sought from its folder; `[store]` and `[telemetry]` name places
+/// seen from the working directory.
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|why| ConfigErrors::unreadable(&name, &why))?;
+    parse(&text, &name, path.parent().unwrap_or(Path::new("")), env)
+}
+
+/// Reads the configuration `text`, which mistakes call `file_name`; see [`load`].
+pub fn parse(
+    text: &str,
+    file_name: &str,
+    base_dir: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigErrors> {
+    let (document, broken) = DeTable::parse_recoverable(text);
+    if !broken.is_empty() {
+        return Err(ConfigErrors::syntax(file_name, text, &broken));
+    }
+    let reading = Reading::new(text, base_dir, env);
+    let config = reading.document(&document, resolve::config);
+    reading.finish(file_name, config)
+}
 
 /// Everything that a gateway is told.
 #[derive(Clone, Debug)]
@@ -189,70 +229,6 @@ pub enum LoginFormat {
     Json,
     /// As `application/x-www-form-urlencoded`.
     Form,
-}
-
-/// A named pool of servers.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// `host:port` of each server.
-    pub servers: Vec<ServerAddress>,
-    /// How it is found out whether a server works.
-    pub health: HealthCheck,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// The longest silence while a server answers.
-    pub read_timeout: Duration,
-    /// The longest that a server may take to accept a part of the request.
-    pub write_timeout: Duration,
-    /// How long an unused connection is kept.
-    pub idle_timeout: Duration,
-    /// The longest silence in a tunnel, such as a WebSocket.
-    pub tunnel_timeout: Duration,
-    /// How many servers are tried for one request; at least 1.
-    pub attempts: usize,
-    /// How often names are resolved again.
-    pub resolve_interval: Duration,
-    /// Headers that every request to a server carries, such as a shared secret.
-    pub headers: Vec<UpstreamHeader>,
-}
-
-/// A header that the gateway adds; no client can send one of that name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamHeader {
-    /// Its name.
-    pub name: HeaderName,
-    /// Its value, marked sensitive.
-    pub value: HeaderValue,
-}
-
-/// Where a server is: resolved in the background, never while a request waits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ServerAddress {
-    /// A name or an address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-/// How it is found out whether a server works.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HealthCheck {
-    /// A connection can be made.
-    Tcp {
-        /// How often.
-        interval: Duration,
-        /// How long it may take.
-        timeout: Duration,
-    },
-    /// `GET path` answers 2xx.
-    Http {
-        /// The path.
-        path: String,
-        /// How often.
-        interval: Duration,
-        /// How long it may take.
-        timeout: Duration,
-    },
 }
 
 /// Logs.

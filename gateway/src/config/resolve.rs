@@ -1,0 +1,52 @@
+//! Turns the document into a [`Config`], section by section, and checks what holds between sections. Every
+//! section is read before the first question mark, so that one run reports every mistake. Defaults stand
+//! beside the keys that they are for; the files in `config/` show them all.
+
+use ipnet::IpNet;
+
+use super::reader::{Read, Table, Value};
+use super::{Config, addresses};
+
+mod endpoints;
+mod limits;
+mod listeners;
+mod login;
+mod policies;
+mod process;
+mod routes;
+mod store;
+mod tokens;
+mod upstreams;
+
+/// Reads a whole configuration.
+pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
+    let entrances = listeners::entrances(top);
+    let trusted_proxies = top.or("trusted_proxies", networks, Vec::new());
+    let store = top.required("store", store::store, r#"write [store] with url = "embedded:data/portcullis.db""#);
+    let revocation = top.section("revocation", store::revocation);
+    let tokens = top.required("tokens", tokens::tokens, "write [tokens] with an issuer and an audience");
+    let limits = limits::all(top);
+    let (pools, upstreams) = upstreams::all(top, &entrances);
+    let login = top.optional("login", |value| login::login(value, &pools, &limits));
+    let endpoints = endpoints::all(top, &login, &limits);
+    let routes = routes::all(top, endpoints, &pools, &limits);
+    let telemetry = top.section("telemetry", process::telemetry);
+    let shutdown = top.section("shutdown", process::shutdown);
+    revocation?;
+    Ok(Config {
+        listeners: entrances.listeners,
+        admin: entrances.admin?,
+        trusted_proxies: trusted_proxies?,
+        store: store?,
+        tokens: tokens?,
+        login: login?.map(|(login, _)| login),
+        upstreams: upstreams?,
+        routes: routes?,
+        telemetry: telemetry?,
+        shutdown: shutdown?,
+    })
+}
+
+fn networks(value: &Value<'_>) -> Read<Vec<IpNet>> {
+    value.list(addresses::trusted_network)
+}

@@ -1,0 +1,130 @@
+//! `[auth]`: where the gateway's own endpoints are. They become routes like any other, so that one table
+//! tells who serves a request; who may call them is not for the configuration to say.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::config::names::Names;
+use crate::config::reader::{Read, Spot, Table, Value};
+use crate::config::values;
+use crate::ids::RouteId;
+use crate::limit::{Limit, LimitBy};
+use crate::policy::Policy;
+use crate::routing::{Endpoint, HostPattern, Methods, PathPattern, Route, Target, WithoutStore};
+
+use super::limits;
+use super::login::LoginAndLimits;
+use super::routes::Placed;
+
+/// The key of an endpoint, and where it is if the key is not there.
+const PATHS: [(Endpoint, &str, &str); 6] = [
+    (Endpoint::Login, "login", "/auth/login"),
+    (Endpoint::Refresh, "refresh", "/auth/refresh"),
+    (Endpoint::Logout, "logout", "/auth/logout"),
+    (Endpoint::Me, "me", "/auth/me"),
+    (Endpoint::Sessions, "sessions", "/auth/sessions"),
+    (Endpoint::Jwks, "jwks", "/.well-known/jwks.json"),
+];
+
+/// What all endpoints share.
+struct Shared {
+    host: HostPattern,
+    limits: Vec<Arc<Limit>>,
+    login_limits: Vec<Arc<Limit>>,
+}
+
+/// Reads `[auth]`: the routes of our endpoints, those with mistakes left out. Without login there are no
+/// sessions to renew or to list.
+pub(super) fn all<'d>(
+    top: &mut Table<'d>,
+    login: &Read<Option<LoginAndLimits>>,
+    names: &Names<Arc<Limit>>,
+) -> Read<Vec<Placed<'d>>> {
+    let can_log_in = !matches!(login, Ok(None));
+    let login_limits = login.as_ref().ok().and_then(Option::as_ref).map(|(_, limits)| limits.clone());
+    top.section("auth", |table| {
+        let enabled = table.or("enabled", |value| enabled(value, can_log_in), true);
+        let host = table.or("host", values::host_pattern, HostPattern::Any);
+        let limits = table.or("limits", |value| limits::list(value, names, allow), Vec::new());
+        let paths = PATHS.map(|(endpoint, key, default)| place(table, endpoint, key, default, can_log_in));
+        if !enabled? {
+            return Ok(Vec::new());
+        }
+        let shared = Shared { host: host?, limits: limits?, login_limits: login_limits.unwrap_or_default() };
+        let mut placed = Vec::new();
+        for (endpoint, path, spot) in paths.into_iter().flatten().flatten() {
+            if endpoint == Endpoint::Sessions {
+                let one = PathPattern::parse(&format!("{path}/{{sid}}")).expect("a fixed path goes on by a parameter");
+                placed.push(Placed { route: route(Endpoint::EndSession, one, &shared), spot: spot.clone() });
+            }
+            placed.push(Placed { route: route(endpoint, path, &shared), spot });
+        }
+        Ok(placed)
+    })
+}
+
+fn enabled(value: &Value<'_>, can_log_in: bool) -> Read<bool> {
+    match value.flag()? {
+        false if can_log_in => Err(value.refuse("[login] needs the endpoints; leave out one of both")),
+        flag => Ok(flag),
+    }
+}
+
+fn allow(value: &Value<'_>, limit: &Limit) -> Read<()> {
+    match limit.by {
+        LimitBy::Address | LimitBy::Route => Ok(()),
+        LimitBy::User | LimitBy::Account => {
+            Err(value.refuse("some of these endpoints know no user; use a limit per \"address\" or \"route\""))
+        }
+    }
+}
+
+type Place<'d> = Option<(Endpoint, PathPattern, Spot<'d>)>;
+
+/// Where an endpoint is, or `None` if there is none without login.
+fn place<'d>(
+    table: &mut Table<'d>,
+    endpoint: Endpoint,
+    key: &'static str,
+    default: &str,
+    can_log_in: bool,
+) -> Read<Place<'d>> {
+    let available = can_log_in || !matches!(endpoint, Endpoint::Login | Endpoint::Refresh | Endpoint::Sessions);
+    match table.find(key) {
+        Some(value) if !available => {
+            Err(value.refuse("there is no [login], so nothing is here; write [login] or leave it out"))
+        }
+        Some(value) => Ok(Some((endpoint, values::fixed_path(&value)?, value.spot().clone()))),
+        None if !available => Ok(None),
+        None => {
+            let path = PathPattern::parse(default).expect("the default paths are canonical");
+            Ok(Some((endpoint, path, table.spot().clone())))
+        }
+    }
+}
+
+fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> Arc<Route> {
+    let (id, methods, policy) = match endpoint {
+        Endpoint::Login => ("auth.login", vec![Method::POST], Policy::Public),
+        Endpoint::Refresh => ("auth.refresh", vec![Method::POST], Policy::Public),
+        Endpoint::Logout => ("auth.logout", vec![Method::POST, Method::DELETE], Policy::Public),
+        Endpoint::Me => ("auth.me", vec![Method::GET], Policy::Authenticated),
+        Endpoint::Sessions => ("auth.sessions", vec![Method::GET], Policy::Authenticated),
+        Endpoint::EndSession => ("auth.end_session", vec![Method::DELETE], Policy::Authenticated),
+        Endpoint::Jwks => ("auth.jwks", vec![Method::GET], Policy::Public),
+    };
+    let limits = if endpoint == Endpoint::Login { &shared.login_limits } else { &shared.limits };
+    Arc::new(Route {
+        id: RouteId::parse(id).expect("a plain name"),
+        host: shared.host.clone(),
+        path,
+        methods: Methods::Only(methods),
+        policy,
+        target: Target::Endpoint(endpoint),
+        limits: limits.clone(),
+        forward_token: false,
+        without_store: WithoutStore::Refuse,
+        read_timeout: None,
+    })
+}

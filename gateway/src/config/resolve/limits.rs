@@ -1,0 +1,75 @@
+//! `[limits.NAME]`: named quotas. What a limit counts by decides where it may be used; that is checked
+//! where it is used.
+
+use std::sync::Arc;
+
+use crate::config::names::Names;
+use crate::config::reader::{Read, Table, Value};
+use crate::config::values;
+use crate::ids::LimitId;
+use crate::limit::{Limit, LimitBy, Quota};
+
+/// What the names of our own limits begin with.
+pub(super) const OWN: &str = "auth.";
+
+/// Reads all limits.
+pub(super) fn all(top: &mut Table<'_>) -> Names<Arc<Limit>> {
+    let mut limits = Names::new("limit");
+    let sections = top.or("limits", Value::named, Vec::new()).unwrap_or_default();
+    for (name, section) in sections {
+        limits.add(name, limit(name, &section).map(Arc::new));
+    }
+    limits
+}
+
+fn limit(name: &str, value: &Value<'_>) -> Read<Limit> {
+    let id = values::name(name, LimitId::parse).map_err(|wrong| value.refuse(wrong));
+    let own = name.starts_with(OWN).then(|| value.refuse("names that begin with \"auth.\" are our own; write another"));
+    value.table(|table| {
+        let rate = table.required("rate", values::rate, r#"write rate = "100/min""#);
+        let burst = table.optional("burst", |value| value.number(1..=1_000_000));
+        let by = table.required("per", counted_by, r#"write per = "user", "address", "account" or "route""#);
+        let (count, period) = rate?;
+        let quota = Quota::new(count, period, burst?.unwrap_or(count)).ok_or_else(|| {
+            table.refuse("the rate is too high or too low to be counted exactly; write one a second to one a year")
+        });
+        own.map_or(Ok(()), Err)?;
+        Ok(Limit { id: id?, quota: quota?, by: by? })
+    })
+}
+
+fn counted_by(value: &Value<'_>) -> Read<LimitBy> {
+    value.choose(
+        "kind of limit",
+        &[
+            ("user", LimitBy::User),
+            ("address", LimitBy::Address),
+            ("account", LimitBy::Account),
+            ("route", LimitBy::Route),
+        ],
+    )
+}
+
+/// The limit that `value` names, if `allow` lets it be used there.
+pub(super) fn one(
+    value: &Value<'_>,
+    limits: &Names<Arc<Limit>>,
+    allow: impl Fn(&Value<'_>, &Limit) -> Read<()>,
+) -> Read<Arc<Limit>> {
+    let limit = limits.find(value)?;
+    allow(value, &limit)?;
+    Ok(limit)
+}
+
+/// Several limits, in the order they are taken; none of them twice.
+pub(super) fn list(
+    value: &Value<'_>,
+    limits: &Names<Arc<Limit>>,
+    allow: impl Fn(&Value<'_>, &Limit) -> Read<()>,
+) -> Read<Vec<Arc<Limit>>> {
+    let list = value.list(|value| one(value, limits, &allow))?;
+    match list.iter().enumerate().find(|(at, limit)| list[..*at].contains(limit)) {
+        Some((_, twice)) => Err(value.refuse(format_args!("limit \"{}\" is there twice; write it once", twice.id))),
+        None => Ok(list),
+    }
+}

@@ -1,0 +1,57 @@
+//! `[telemetry]` and `[shutdown]`: what the process writes and how it ends.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::Level;
+
+use crate::config::reader::{Read, Table, Value};
+use crate::config::{LogFormat, Shutdown, Telemetry, values};
+
+/// Query parameters that are never written, whatever the configuration says.
+const REDACTED: [&str; 14] = [
+    "access_token",
+    "api_key",
+    "apikey",
+    "assertion",
+    "auth",
+    "client_secret",
+    "code",
+    "id_token",
+    "key",
+    "password",
+    "refresh_token",
+    "secret",
+    "signature",
+    "token",
+];
+const NOTICE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Reads `[telemetry]`.
+pub(super) fn telemetry(table: &mut Table<'_>) -> Read<Telemetry> {
+    let format = table.or("format", format, LogFormat::Text);
+    let level = table.or("level", values::level, Level::INFO);
+    let folder = table.optional("folder", values::text);
+    let more = table.or("redact", |value| value.list(values::text), Vec::new());
+    let redact: BTreeSet<String> =
+        more?.iter().map(String::as_str).chain(REDACTED).map(str::to_ascii_lowercase).collect();
+    Ok(Telemetry {
+        format: format?,
+        level: level?,
+        folder: folder?.map(PathBuf::from),
+        redact: redact.into_iter().collect(),
+    })
+}
+
+fn format(value: &Value<'_>) -> Read<LogFormat> {
+    value.choose("format", &[("json", LogFormat::Json), ("text", LogFormat::Text)])
+}
+
+/// Reads `[shutdown]`.
+pub(super) fn shutdown(table: &mut Table<'_>) -> Read<Shutdown> {
+    let notice = table.or("notice", values::duration_or_zero, NOTICE);
+    let deadline = table.or("deadline", values::duration_or_zero, DEADLINE);
+    Ok(Shutdown { notice: notice?, deadline: deadline? })
+}

@@ -1,0 +1,108 @@
+//! `[store]` and `[revocation]`: where state lives. A connection URL with credentials is a secret and comes
+//! from the environment or a file. Nothing here connects.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::reader::{Read, Table, Value, Wrong};
+use crate::config::{StoreConfig, hints, secrets, values};
+use crate::secret::Secret;
+
+const TIMEOUT: Duration = Duration::from_millis(250);
+const CONNECTIONS: u32 = 4;
+const PREFIX: &str = "portcullis";
+const SCHEMES: [&str; 3] = ["redis://", "rediss://", "redis-sentinel://"];
+const KINDS: &str = r#"write "embedded:data/portcullis.db", "redis://HOST:6379", or { env = "REDIS_URL" }"#;
+
+enum Place {
+    File(PathBuf),
+    Redis(Secret),
+}
+
+/// Reads `[store]`.
+pub(super) fn store(value: &Value<'_>) -> Read<StoreConfig> {
+    value.table(|table| {
+        let place = table.required("url", place, KINDS);
+        let timeout = table.optional("timeout", values::duration);
+        let connections = table.optional("connections", |value| value.number(1..=64));
+        let prefix = table.optional("prefix", prefix);
+        match place? {
+            Place::File(path) => {
+                only_for_redis(table, timeout?.is_some() || connections?.is_some() || prefix?.is_some())?;
+                Ok(StoreConfig::Embedded { path })
+            }
+            Place::Redis(url) => Ok(StoreConfig::Redis {
+                url,
+                timeout: timeout?.unwrap_or(TIMEOUT),
+                connections: connections?.unwrap_or(CONNECTIONS) as usize,
+                prefix: prefix?.unwrap_or_else(|| PREFIX.to_owned()),
+            }),
+        }
+    })
+}
+
+fn only_for_redis(table: &Table<'_>, given: bool) -> Read<()> {
+    if given { Err(table.refuse("timeout, connections and prefix are for Redis; leave them out")) } else { Ok(()) }
+}
+
+fn place(value: &Value<'_>) -> Read<Place> {
+    if value.is_table() {
+        let url = secrets::secret(value)?;
+        return match parse_place(url.expose_str().unwrap_or_default()) {
+            Ok(place) => Ok(place),
+            Err(wrong) => Err(value.refuse(wrong)),
+        };
+    }
+    value.parse(|raw| match parse_place(raw) {
+        Ok(Place::Redis(_)) if holds_credentials(raw) => Err(Wrong(
+            "a URL with credentials is a secret; write { env = \"REDIS_URL\" } or { file = \"PATH\" }, and change the password"
+                .to_owned(),
+        )),
+        place => place,
+    })
+}
+
+fn parse_place(url: &str) -> Result<Place, Wrong> {
+    match url.strip_prefix("embedded:") {
+        Some("") => Err(Wrong("the path is missing; write \"embedded:data/portcullis.db\"".to_owned())),
+        Some(path) => Ok(Place::File(path.into())),
+        None if url.starts_with("redis-cluster://") || url.starts_with("rediss-cluster://") => {
+            Err(Wrong("Redis Cluster is not supported in this version; use one Redis or Sentinel".to_owned()))
+        }
+        None => match SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme)) {
+            Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(Place::Redis(Secret::new(url))),
+            Some(_) => Err(Wrong("the URL has no host; write \"redis://HOST:6379\"".to_owned())),
+            None => Err(Wrong(format!("this is no store; {KINDS}"))),
+        },
+    }
+}
+
+/// Whether there is anything in the URL that may be a password.
+fn holds_credentials(url: &str) -> bool {
+    let query = url.split_once('?').map_or("", |(_, query)| query).to_ascii_lowercase();
+    url.contains('@') || query.contains("pass") || query.contains("user")
+}
+
+/// What every key in Redis begins with. Braces would change where a Cluster keeps a key.
+fn prefix(value: &Value<'_>) -> Read<String> {
+    value.parse(|raw| {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        match raw.len() {
+            1..=32 if raw.bytes().all(good) => Ok(raw.to_owned()),
+            _ => Err(Wrong("write up to 32 letters, digits, \"-\", \"_\" or \".\"".to_owned())),
+        }
+    })
+}
+
+/// Reads `[revocation]`, whose one mode has nothing to keep yet.
+pub(super) fn revocation(table: &mut Table<'_>) -> Read<()> {
+    table.or("mode", mode, ())
+}
+
+fn mode(value: &Value<'_>) -> Read<()> {
+    value.parse(|raw| match raw {
+        "every_request" => Ok(()),
+        "replicated" => Err(Wrong("mode \"replicated\" is not there yet; write \"every_request\"".to_owned())),
+        _ => Err(Wrong(hints::unknown("mode", raw, ["every_request"].into_iter()))),
+    })
+}
