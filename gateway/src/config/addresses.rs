@@ -86,6 +86,11 @@ fn is_host_name(raw: &str) -> bool {
     raw.len() <= 253 && raw.strip_suffix('.').unwrap_or(raw).split('.').all(label)
 }
 
+/// Whether who connects to `address` from this machine reaches a socket that listens at `ours`.
+pub(super) fn reaches(address: SocketAddr, ours: SocketAddr) -> bool {
+    address == ours || (address.port() == ours.port() && ours.ip().is_unspecified() && address.ip().is_loopback())
+}
+
 /// Whether sockets at both addresses would be in each other's way.
 pub(super) fn clash(one: SocketAddr, other: SocketAddr) -> bool {
     let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();

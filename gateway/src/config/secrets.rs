@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::hints::quoted;
-use super::reader::{Read, Table, Value};
+use super::reader::{Read, Value};
 use crate::secret::Secret;
 
 /// RFC 7518 §3.2: a key for HMAC with SHA-256 has at least 256 bits.
@@ -22,17 +22,13 @@ pub(super) fn secret(value: &Value<'_>) -> Read<Secret> {
         ));
     }
     value.table(|table| {
-        let env = table.optional("env", |name| from_env(name));
+        let env = table.optional("env", from_env);
         let file = table.optional("file", from_file);
         match (env?, file?) {
             (Some(secret), None) | (None, Some(secret)) => Ok(secret),
-            _ => Err(one_source(table)),
+            _ => Err(table.refuse("write either { env = \"NAME\" } or { file = \"PATH\" }")),
         }
     })
-}
-
-fn one_source(table: &Table<'_>) -> super::reader::Reported {
-    table.refuse("write either { env = \"NAME\" } or { file = \"PATH\" }")
 }
 
 fn from_env(value: &Value<'_>) -> Read<Secret> {

@@ -252,15 +252,21 @@ fn addresses_that_are_in_each_others_way_are_refused() {
     let text = r#"
 [listeners.other]
 address = "0.0.0.0:8080"
+[listeners.everywhere]
+address = "0.0.0.0:8081"
 [admin]
 address = "127.0.0.1:8080"
 [upstreams.loop]
-servers = ["127.0.0.1:8080", "127.0.0.1:9000", "127.0.0.1:9000"]
+servers = ["127.0.0.1:8080", "127.0.0.1:8081", "192.0.2.1:8081"]
+[upstreams.twice]
+servers = ["127.0.0.1:9000", "127.0.0.1:9000"]
 "#;
     assert_snapshot!(mistakes(&and(text)), @r#"
     portcullis.toml:18 listeners.other.address: listener "public" is at 127.0.0.1:8080 already; write another port
-    portcullis.toml:19 admin: listener "public" is at 127.0.0.1:8080 already; write another port
-    portcullis.toml:22 upstreams.loop.servers: the gateway itself listens there; write the address of a server
+    portcullis.toml:21 admin: listener "public" is at 127.0.0.1:8080 already; write another port
+    portcullis.toml:24 upstreams.loop.servers: the gateway itself listens there; write the address of a server
+    portcullis.toml:24 upstreams.loop.servers: the gateway itself listens there; write the address of a server
+    portcullis.toml:26 upstreams.twice.servers: a server is there twice; write each one once
     "#);
 }
 

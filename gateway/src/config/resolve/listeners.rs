@@ -20,10 +20,10 @@ pub(super) struct Entrances {
 }
 
 impl Entrances {
-    /// Whether one of them is `address`.
-    pub(super) fn has(&self, address: SocketAddr) -> bool {
-        self.admin.is_ok_and(|admin| admin == address)
-            || self.listeners.iter().any(|listener| listener.address == address)
+    /// Whether who connects to `address` reaches one of them.
+    pub(super) fn are_reached_by(&self, address: SocketAddr) -> bool {
+        let mut ours = self.listeners.iter().map(|listener| listener.address).chain(self.admin);
+        ours.any(|ours| addresses::reaches(address, ours))
     }
 }
 

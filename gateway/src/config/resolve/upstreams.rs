@@ -71,7 +71,7 @@ fn upstream(table: &mut Table<'_>, entrances: &Entrances) -> Read<Upstream> {
 fn servers(value: &Value<'_>, entrances: &Entrances) -> Read<Vec<ServerAddress>> {
     let is_ours = |server: &ServerAddress| {
         let address = server.host.parse().map(|ip| SocketAddr::new(ip, server.port));
-        address.is_ok_and(|address| entrances.has(address))
+        address.is_ok_and(|address| entrances.are_reached_by(address))
     };
     let server = |value: &Value<'_>| match addresses::server(value)? {
         server if is_ours(&server) => {
