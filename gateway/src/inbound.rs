@@ -1,6 +1,32 @@
-//! x
-use http::StatusCode;
+//! The request made safe to decide on: what every reader must read alike, its canonical path, and where
+//! it really comes from. [`Inbound`] is our own borrowed view, so that what decides names no engine.
+//! Nothing here decides who may pass.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method, StatusCode};
 use thiserror::Error;
+
+pub mod client;
+pub mod framing;
+pub mod path;
+
+/// A request as those see it who decide about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Inbound<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The host, without its port.
+    pub host: &'a str,
+    /// The canonical path.
+    pub path: &'a str,
+    /// The query, as it came.
+    pub query: Option<&'a str>,
+    /// All headers.
+    pub headers: &'a HeaderMap,
+    /// Who sends it: a peer, or what a trusted proxy says.
+    pub client: IpAddr,
+}
 
 /// What is wrong with a request. The message is fit for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -8,6 +34,24 @@ pub enum Malformed {
     /// HTTP/1.0 or older.
     #[error("HTTP/1.1 is the oldest version that is served.")]
     Version,
+    /// No `Host`, or one that is no host.
+    #[error("The header Host must name one host.")]
+    Host,
+    /// `Content-Length` and `Transfer-Encoding`, or either of them twice or unreadable.
+    #[error("The length of the body is ambiguous.")]
+    Framing,
+    /// More headers, or longer ones, than are read.
+    #[error("The headers are too large.")]
+    HeadersTooLarge,
+    /// A path that different servers would read differently.
+    #[error("The path is ambiguous: {0}.")]
+    Path(&'static str),
+    /// Two `Authorization` headers.
+    #[error("There may be only one Authorization header.")]
+    SeveralCredentials,
+    /// An `Authorization` header that says Bearer and holds no token.
+    #[error("The Authorization header holds no readable token.")]
+    Credential,
 }
 
 impl Malformed {
@@ -15,6 +59,10 @@ impl Malformed {
     pub fn status(self) -> StatusCode {
         match self {
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Host | Self::Framing | Self::Path(_) | Self::SeveralCredentials | Self::Credential => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 }

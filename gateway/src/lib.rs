@@ -2,12 +2,19 @@
 //! HTTP API. Start reading at `gateway.rs`, the journey of a request; `ARCHITECTURE.md` is the map.
 //! The library exists so that tests can run whole gateways; its API promises nothing to others.
 
+pub mod admin;
 pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod gateway;
+pub mod identity;
 pub mod ids;
 pub mod inbound;
+pub mod journey;
 pub mod limit;
+pub mod limiter;
+pub mod listener;
+pub mod metrics;
 pub mod policy;
 pub mod problem;
 pub mod reply;
@@ -15,3 +22,5 @@ pub mod routing;
 pub mod secret;
 pub mod session;
 pub mod store;
+pub mod telemetry;
+pub mod upstream;

@@ -145,7 +145,7 @@ struct Body<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
-    instance: String,
+    instance: &'a str,
 }
 
 impl Denied {
@@ -324,6 +324,11 @@ impl Problem {
         self.reason
     }
 
+    /// The status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The answer that carries this problem, for the request `instance`.
     pub fn reply(self, instance: &RequestId) -> Reply {
         let Problem { reason, status, title, detail, headers } = self;
@@ -332,7 +337,7 @@ impl Problem {
             title,
             status: status.as_u16(),
             detail: &detail,
-            instance: format!("urn:portcullis:request:{instance}"),
+            instance: instance.as_str(),
         };
         let mut reply = reply::typed(status, HeaderValue::from_static("application/problem+json"), &body);
         reply.headers_mut().extend(headers);

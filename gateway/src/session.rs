@@ -9,6 +9,9 @@ use crate::clock::Timestamp;
 use crate::ids::{SessionId, Subject};
 use crate::policy::Grants;
 
+pub mod endpoints;
+pub mod fields;
+pub mod issue;
 pub mod refresh_token;
 
 /// SHA-256 of a refresh token: what the store keeps in its place.

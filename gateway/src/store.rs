@@ -14,6 +14,7 @@ use crate::secret::Secret;
 use crate::session::{Lifetimes, Presented, Rotation, Session, UserState};
 
 pub mod embedded;
+pub mod measured;
 pub mod redis;
 
 /// Why the store gave no answer. Unknown, never "no": nothing may be ended or cleared because of it.

@@ -1,0 +1,48 @@
+//! Where a request carries its access token. Today that is the `Authorization` header; a cookie would be
+//! read here too, so that no one else need know where a token came from. Nothing here looks into it.
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::inbound::Malformed;
+
+/// The bearer token (RFC 6750 §2.1); none if there is no `Authorization` or it is of another scheme.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Malformed::SeveralCredentials);
+    }
+    let text = value.to_str().map_err(|_| Malformed::Credential)?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return Ok(None);
+    }
+    match token.trim_start_matches(' ') {
+        "" => Err(Malformed::Credential),
+        token => Ok(Some(token)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[&str]) -> Result<Option<String>, Malformed> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, value.parse().unwrap());
+        }
+        bearer(&headers).map(|token| token.map(str::to_owned))
+    }
+
+    #[test]
+    fn one_bearer_token_is_read_and_nothing_else() {
+        assert_eq!(read(&["Bearer abc"]), Ok(Some("abc".to_owned())));
+        assert_eq!(read(&["bearer  abc"]), Ok(Some("abc".to_owned())));
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["Basic YTpi"]), Ok(None));
+        assert_eq!(read(&["Bearer"]), Err(Malformed::Credential));
+        assert_eq!(read(&["Bearer a", "Bearer b"]), Err(Malformed::SeveralCredentials));
+    }
+}

@@ -1,0 +1,156 @@
+//! Which keys are in use: loaded from the configuration and the store, looked up again now and then, so
+//! that a key made elsewhere is known everywhere before it signs. Until the first load succeeds there are
+//! none, and nothing that needs one is answered with more than "try again".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use serde::Serialize;
+use thiserror::Error;
+
+use super::keys::{KeyError, SigningKey, VerificationKey};
+use crate::clock::Timestamp;
+use crate::config::{Algorithm, Signing, Tokens};
+use crate::session::refresh_token::RefreshKeys;
+use crate::store::{KeyPurpose, Store, StoreError, StoredKey};
+
+/// How often the store is asked for new keys.
+pub const RELOAD: Duration = Duration::from_secs(20);
+/// How old a stored key must be before it signs: by then every gateway has it.
+const ACTIVATION: Duration = Duration::from_mins(1);
+
+/// Why keys can't be loaded.
+#[derive(Debug, Error)]
+pub enum KeyringError {
+    /// The store has not answered.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A key can't be used.
+    #[error("the {what} key can't be used: {why}")]
+    Key {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        why: KeyError,
+    },
+}
+
+/// All keys of one moment.
+pub struct Keys {
+    /// Signs access tokens.
+    pub signing: SigningKey,
+    /// Verify access tokens: every key that may still be in use.
+    pub verifying: Vec<VerificationKey>,
+    /// Derive refresh tokens.
+    pub refresh: RefreshKeys,
+}
+
+/// A JWK Set (RFC 7517 §5).
+#[derive(Serialize)]
+pub struct JwkSet<'a> {
+    keys: Vec<&'a jsonwebtoken::jwk::Jwk>,
+}
+
+impl Keys {
+    /// The public keys, for `jwks.json`.
+    pub fn jwks(&self) -> JwkSet<'_> {
+        JwkSet { keys: self.verifying.iter().filter_map(VerificationKey::public_jwk).collect() }
+    }
+}
+
+/// The keys of this moment, if they are known yet.
+#[derive(Clone, Default)]
+pub struct Keyring {
+    current: Arc<ArcSwapOption<Keys>>,
+}
+
+impl Keyring {
+    /// The keys of this moment.
+    pub fn current(&self) -> Result<Arc<Keys>, StoreError> {
+        self.current.load_full().ok_or_else(|| StoreError::Unavailable("keys are not loaded yet".to_owned()))
+    }
+
+    /// Loads the keys, and makes those that the store is to keep and has not.
+    pub async fn load(&self, store: &dyn Store, tokens: &Tokens, now: Timestamp) -> Result<(), KeyringError> {
+        let (signing, mut verifying) = signing_keys(store, &tokens.signing, now).await?;
+        for given in &tokens.also_accept {
+            verifying
+                .push(unusable("accepted", VerificationKey::read(given.algorithm, &given.key, given.kid.clone()))?);
+        }
+        let refresh = refresh_keys(store, tokens, now).await?;
+        self.current.store(Some(Arc::new(Keys { signing, verifying, refresh })));
+        Ok(())
+    }
+}
+
+fn unusable<T>(what: &'static str, read: Result<T, KeyError>) -> Result<T, KeyringError> {
+    read.map_err(|why| KeyringError::Key { what, why })
+}
+
+/// The key that signs, and all that verify.
+async fn signing_keys(
+    store: &dyn Store,
+    signing: &Signing,
+    now: Timestamp,
+) -> Result<(SigningKey, Vec<VerificationKey>), KeyringError> {
+    let algorithm = match signing {
+        Signing::Stored(algorithm) => *algorithm,
+        Signing::Given { algorithm, key, kid } => {
+            let key = unusable("signing", SigningKey::read(*algorithm, key, kid.clone()))?;
+            let public = key.public().clone();
+            return Ok((key, vec![public]));
+        }
+    };
+    let stored = match store.keys(KeyPurpose::Signing).await? {
+        stored if stored.iter().any(|key| key.algorithm == algorithm.name()) => stored,
+        stored if stored.is_empty() => store.found_keys(&new_signing_key(algorithm, now)).await?,
+        _ => {
+            store.add_key(&new_signing_key(algorithm, now)).await?;
+            store.keys(KeyPurpose::Signing).await?
+        }
+    };
+    let read = |key: &StoredKey| {
+        let algorithm = Algorithm::parse(&key.algorithm).ok_or(KeyError::Unreadable("any algorithm we know"));
+        unusable("stored signing", algorithm.and_then(|algorithm| SigningKey::read(algorithm, &key.material, None)))
+    };
+    let keys = stored.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let verifying = keys.iter().map(|key| key.public().clone()).collect();
+    let candidates = || stored.iter().zip(0..).filter(|(key, _)| key.algorithm == algorithm.name());
+    let known_everywhere = candidates().find(|(key, _)| now.since(key.created_at) >= ACTIVATION);
+    let (_, chosen) = known_everywhere
+        .or_else(|| candidates().last())
+        .ok_or_else(|| StoreError::Corrupt("the signing key that was just made is not there".to_owned()))?;
+    let signing = keys.into_iter().nth(chosen).expect("`chosen` counts the keys");
+    Ok((signing, verifying))
+}
+
+/// A fresh signing key, named by its thumbprint.
+pub fn new_signing_key(algorithm: Algorithm, now: Timestamp) -> StoredKey {
+    let material = SigningKey::generate(algorithm);
+    let key = SigningKey::read(algorithm, &material, None).expect("a key that was just made is a key");
+    StoredKey {
+        purpose: KeyPurpose::Signing,
+        name: key.public().kid().to_string(),
+        algorithm: algorithm.name().to_owned(),
+        material,
+        created_at: now,
+    }
+}
+
+async fn refresh_keys(store: &dyn Store, tokens: &Tokens, now: Timestamp) -> Result<RefreshKeys, KeyringError> {
+    if let Some(given) = &tokens.refresh_secret {
+        return Ok(RefreshKeys::new(given, &[]));
+    }
+    let first = StoredKey {
+        purpose: KeyPurpose::Refresh,
+        name: "1".to_owned(),
+        algorithm: Algorithm::Hs256.name().to_owned(),
+        material: SigningKey::generate(Algorithm::Hs256),
+        created_at: now,
+    };
+    let stored = store.found_keys(&first).await?;
+    let mut secrets = stored.into_iter().map(|key| key.material);
+    let newest = secrets.next().ok_or_else(|| StoreError::Corrupt("the refresh key is not there".to_owned()))?;
+    Ok(RefreshKeys::new(&newest, &secrets.collect::<Vec<_>>()))
+}

@@ -1,0 +1,233 @@
+//! Keys that sign and verify access tokens, each bound to one algorithm and named by its RFC 7638
+//! thumbprint. Private material never leaves this file but as a [`Secret`] on its way to the store.
+//! Which key is used when is decided in `keyring.rs`.
+
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{DecodingKey, EncodingKey, crypto};
+use thiserror::Error;
+
+use super::claims::{ACCESS_TOKEN_TYPE, Claims, Header};
+use crate::config::Algorithm;
+use crate::ids::{Kid, random_bytes};
+use crate::secret::Secret;
+
+/// Why a key can't be used. Never holds any part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum KeyError {
+    /// Not a key of this algorithm.
+    #[error("it is not a key for {0}, in PEM (a private key as PKCS#8: `BEGIN PRIVATE KEY`)")]
+    Unreadable(&'static str),
+    /// An HMAC secret that can be guessed.
+    #[error("an HS256 secret needs at least 32 bytes")]
+    TooShort,
+}
+
+/// A private key and its name.
+pub struct SigningKey {
+    algorithm: Algorithm,
+    private: EncodingKey,
+    /// base64url of the header, and the dot behind it: the same for every token of this key.
+    header: String,
+    public: VerificationKey,
+}
+
+/// A public key (or shared secret), the one algorithm that it is for, and its name.
+#[derive(Clone)]
+pub struct VerificationKey {
+    kid: Kid,
+    algorithm: Algorithm,
+    decoding: DecodingKey,
+    jwk: Jwk,
+}
+
+/// RFC 7518 §3.2: a key as long as the hash, or longer.
+const MIN_HMAC_SECRET: usize = 32;
+
+impl SigningKey {
+    /// Reads a private key in PEM (PKCS#8), or for HS256 the secret bytes.
+    pub fn read(algorithm: Algorithm, material: &Secret, kid: Option<Kid>) -> Result<Self, KeyError> {
+        let unreadable = |_| KeyError::Unreadable(algorithm.name());
+        let bytes = material.expose();
+        let private = match algorithm {
+            Algorithm::Es256 => EncodingKey::from_ec_pem(bytes),
+            Algorithm::EdDsa => EncodingKey::from_ed_pem(bytes),
+            Algorithm::Rs256 => EncodingKey::from_rsa_pem(bytes),
+            Algorithm::Hs256 if bytes.len() < MIN_HMAC_SECRET => return Err(KeyError::TooShort),
+            Algorithm::Hs256 => Ok(EncodingKey::from_secret(bytes)),
+        }
+        .map_err(unreadable)?;
+        let jwk = Jwk::from_encoding_key(&private, registered(algorithm)).map_err(unreadable)?;
+        let public = VerificationKey::from_jwk(algorithm, jwk, kid)?;
+        let header = encoded(&Header {
+            typ: ACCESS_TOKEN_TYPE.to_owned(),
+            alg: algorithm.name().to_owned(),
+            kid: public.kid.to_string(),
+        });
+        let key = Self { algorithm, private, header: header + ".", public };
+        key.sign("probe").map_err(unreadable)?; // A key too weak for its library fails here, not at a login.
+        Ok(key)
+    }
+
+    /// Makes a key: PKCS#8 PEM, or for HS256 the secret bytes.
+    pub fn generate(algorithm: Algorithm) -> Secret {
+        const WORKS: &str = "generating a key fails only where there is no randomness or memory";
+        let random = SystemRandom::new();
+        match algorithm {
+            Algorithm::Es256 => {
+                pem(EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect(WORKS).as_ref())
+            }
+            Algorithm::EdDsa => pem(Ed25519KeyPair::generate_pkcs8v1(&random).expect(WORKS).as_ref()),
+            Algorithm::Rs256 => {
+                let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect(WORKS);
+                pem(pair.as_der().expect(WORKS).as_ref())
+            }
+            Algorithm::Hs256 => Secret::new(random_bytes::<MIN_HMAC_SECRET>()),
+        }
+    }
+
+    /// Signs claims: a whole token.
+    pub fn token(&self, claims: &Claims) -> Result<String, KeyError> {
+        let mut token = self.header.clone() + &encoded(claims);
+        let signature = self.sign(&token).map_err(|_| KeyError::Unreadable(self.algorithm.name()))?;
+        token.push('.');
+        token.push_str(&signature);
+        Ok(token)
+    }
+
+    fn sign(&self, message: &str) -> Result<String, jsonwebtoken::errors::Error> {
+        crypto::sign(message.as_bytes(), &self.private, registered(self.algorithm))
+    }
+
+    /// Signs anything at all, to forge what `token` never would.
+    #[cfg(test)]
+    pub fn sign_for_test(&self, message: &str) -> String {
+        self.sign(message).unwrap()
+    }
+
+    /// The key that verifies what this one signs.
+    pub fn public(&self) -> &VerificationKey {
+        &self.public
+    }
+}
+
+impl VerificationKey {
+    /// Reads a public key in PEM, or for HS256 the secret bytes.
+    pub fn read(algorithm: Algorithm, material: &Secret, kid: Option<Kid>) -> Result<Self, KeyError> {
+        let unreadable = |_| KeyError::Unreadable(algorithm.name());
+        let bytes = material.expose();
+        let key = match algorithm {
+            Algorithm::Es256 => DecodingKey::from_ec_pem(bytes),
+            Algorithm::EdDsa => DecodingKey::from_ed_pem(bytes),
+            Algorithm::Rs256 => DecodingKey::from_rsa_pem(bytes),
+            Algorithm::Hs256 if bytes.len() < MIN_HMAC_SECRET => return Err(KeyError::TooShort),
+            Algorithm::Hs256 => Ok(DecodingKey::from_secret(bytes)),
+        }
+        .map_err(unreadable)?;
+        let jwk = Jwk::from_decoding_key(&key, Some(registered(algorithm))).map_err(unreadable)?;
+        Self::from_jwk(algorithm, jwk, kid)
+    }
+
+    fn from_jwk(algorithm: Algorithm, mut jwk: Jwk, kid: Option<Kid>) -> Result<Self, KeyError> {
+        let unreadable = KeyError::Unreadable(algorithm.name());
+        let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| unreadable)?;
+        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| unreadable)?;
+        let kid = kid.map_or_else(|| Kid::parse(&thumbprint), Ok).map_err(|_| unreadable)?;
+        jwk.common.key_id = Some(kid.to_string());
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        Ok(Self { kid, algorithm, decoding, jwk })
+    }
+
+    /// Its name.
+    pub fn kid(&self) -> &Kid {
+        &self.kid
+    }
+
+    /// The one algorithm that it is for.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Whether `signature`, in base64url, is this key's of `message`.
+    pub fn verify(&self, message: &str, signature: &str) -> bool {
+        crypto::verify(signature, message.as_bytes(), &self.decoding, registered(self.algorithm)).unwrap_or(false)
+    }
+
+    /// The key as anybody may see it; nothing for a shared secret.
+    pub fn public_jwk(&self) -> Option<&Jwk> {
+        (!matches!(self.jwk.algorithm, AlgorithmParameters::OctetKey(_))).then_some(&self.jwk)
+    }
+}
+
+fn registered(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
+    }
+}
+
+fn encoded(part: &impl serde::Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).expect("text, numbers and lists are always JSON"))
+}
+
+/// RFC 7468 §2 with the label of §10.
+fn pem(pkcs8: &[u8]) -> Secret {
+    let body = STANDARD.encode(pkcs8);
+    let mut text = String::from("-----BEGIN PRIVATE KEY-----\n");
+    for line in body.as_bytes().chunks(64) {
+        text.push_str(std::str::from_utf8(line).expect("base64 is ASCII"));
+        text.push('\n');
+    }
+    text.push_str("-----END PRIVATE KEY-----\n");
+    Secret::new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_algorithm_signs_what_its_public_key_verifies() {
+        for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Hs256] {
+            let key = SigningKey::read(algorithm, &SigningKey::generate(algorithm), None).unwrap();
+            let signature = key.sign("a.b").unwrap();
+            assert!(key.public().verify("a.b", &signature), "{algorithm:?}");
+            assert!(!key.public().verify("a.c", &signature), "{algorithm:?}");
+            let other = SigningKey::read(algorithm, &SigningKey::generate(algorithm), None).unwrap();
+            assert!(!other.public().verify("a.b", &signature), "{algorithm:?}");
+            assert_ne!(key.public().kid(), other.public().kid());
+        }
+    }
+
+    #[test]
+    fn a_shared_secret_is_never_published() {
+        let key = SigningKey::read(Algorithm::Hs256, &Secret::new([7; 32]), None).unwrap();
+        assert!(key.public().public_jwk().is_none());
+    }
+
+    #[test]
+    fn a_published_key_has_no_private_part() {
+        let key = SigningKey::read(Algorithm::Es256, &SigningKey::generate(Algorithm::Es256), None).unwrap();
+        let jwk = serde_json::to_value(key.public().public_jwk().unwrap()).unwrap();
+        let mut names: Vec<&str> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
+    }
+
+    #[test]
+    fn a_key_of_another_kind_is_refused() {
+        let es256 = SigningKey::generate(Algorithm::Es256);
+        for algorithm in [Algorithm::EdDsa, Algorithm::Rs256] {
+            let refused = SigningKey::read(algorithm, &es256, None).err();
+            assert_eq!(refused, Some(KeyError::Unreadable(algorithm.name())));
+        }
+        assert_eq!(SigningKey::read(Algorithm::Hs256, &Secret::new([1; 31]), None).err(), Some(KeyError::TooShort));
+    }
+}

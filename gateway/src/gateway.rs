@@ -1,0 +1,200 @@
+//! THE JOURNEY: what happens to a request, in order. Everything here decides; nothing here computes.
+//!
+//! The engine calls the methods of [`ProxyHttp`] from the top: read it safely, [`Gateway::admit`] it, pick
+//! a server, assert who is calling, send the answer back, write one line. Without a [`Permit`] there is no
+//! way past `request_filter`.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, Result};
+
+use crate::clock::Clock;
+use crate::identity::{self, Assertion};
+use crate::inbound::Inbound;
+use crate::inbound::client::Origin;
+use crate::journey::Journey;
+use crate::limiter::{Limiter, Uncounted};
+use crate::metrics::Metrics;
+use crate::policy::{Permit, Policy};
+use crate::problem::{Denied, Problem};
+use crate::routing::{Endpoint, Found, Target};
+use crate::session::endpoints::{Call, MAX_BODY};
+
+pub mod exchange;
+mod failure;
+mod forward;
+mod record;
+pub mod snapshot;
+
+use snapshot::Snapshot;
+
+/// The engine's word for "I have answered".
+const ANSWERED: bool = true;
+/// The engine's word for "go on to the upstream".
+const CONTINUE: bool = false;
+
+/// Every request passes here.
+pub struct Gateway {
+    /// The configuration at work; swapped whole by a reload.
+    pub current: Arc<ArcSwap<Snapshot>>,
+    /// Tells when a request came.
+    pub clock: Clock,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Gateway {
+    /// Whether a request may pass. Cheapest refusal first: an unknown route costs nothing, and the store is
+    /// asked only about a token whose signature and dates already hold.
+    async fn admit(&self, request: &Inbound<'_>, journey: &mut Journey) -> Result<Permit, Denied> {
+        journey.reading?;
+        let snapshot = Arc::clone(&journey.snapshot);
+        let route = match snapshot.routes.find(request.host, request.path, request.method) {
+            Found::Route(route) => route,
+            Found::OtherMethods(allowed) => return Err(Denied::MethodNotAllowed { allowed }),
+            Found::Nothing => return Err(Denied::NoRoute),
+        };
+        journey.route = Some(Arc::clone(route)); // So that refusals are labelled too.
+        let uncounted = match route.target {
+            Target::Endpoint(Endpoint::Login) => Uncounted::Refuse,
+            Target::Endpoint(_) | Target::Upstream { .. } => Uncounted::CountLocally,
+        };
+        let takes = Limiter::by_sender(route, request.client);
+        snapshot.limiter.take(&takes, uncounted, journey.now, &mut journey.limits).await?;
+        let caller = snapshot.auth.identify(route, request, journey.now, &mut journey.limits).await?;
+        Policy::permit(route, caller)
+    }
+
+    /// Answers a request that is meant for the gateway itself.
+    async fn serve(
+        &self,
+        endpoint: Endpoint,
+        permit: &Permit,
+        session: &mut Session,
+        journey: &mut Journey,
+    ) -> Result<bool> {
+        let body = match exchange::read_body(session, MAX_BODY).await? {
+            Ok(body) => body,
+            Err(denied) => return self.refuse(session, journey, &denied).await,
+        };
+        let request = exchange::inbound(session.req_header(), &journey.origin);
+        let call = Call { permit, request, body: &body, now: journey.now, readings: &mut journey.limits };
+        match journey.snapshot.endpoints.serve(endpoint, call).await {
+            Ok(reply) => exchange::answer(session, journey, reply).await.map(|()| ANSWERED),
+            Err(denied) => self.refuse(session, journey, &denied).await,
+        }
+    }
+
+    /// Answers a refusal.
+    async fn refuse(&self, session: &mut Session, journey: &mut Journey, denied: &Denied) -> Result<bool> {
+        let problem = Problem::from(denied);
+        record::refusal(journey, denied, &self.metrics);
+        exchange::answer(session, journey, problem.reply(&journey.request_id)).await.map(|()| ANSWERED)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Journey;
+
+    /// Pins the configuration.
+    fn new_ctx(&self) -> Journey {
+        Journey::begin(self.current.load_full(), self.clock.now(), self.metrics.in_flight())
+    }
+
+    /// Reads the request safely: where it comes from, and in one way only.
+    async fn early_request_filter(&self, session: &mut Session, journey: &mut Journey) -> Result<()> {
+        let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+        let request = session.req_header_mut();
+        let peer = peer.ok_or_else(|| Error::explain(pingora::InternalError, "a connection without an address"))?;
+        journey.origin = Origin::read(peer, &request.headers, &journey.snapshot.trusted_proxies);
+        journey.request_id = journey.origin.request_id(&request.headers);
+        journey.reading = exchange::canonicalise(request);
+        Ok(())
+    }
+
+    /// Admits the request, or refuses it; serves what is meant for the gateway itself.
+    async fn request_filter(&self, session: &mut Session, journey: &mut Journey) -> Result<bool> {
+        let request = exchange::inbound(session.req_header(), &journey.origin.clone());
+        let permit = match self.admit(&request, journey).await {
+            Ok(permit) => permit,
+            Err(denied) => return self.refuse(session, journey, &denied).await,
+        };
+        match permit.route().target {
+            Target::Endpoint(endpoint) => {
+                journey.permit = Some(permit.clone());
+                self.serve(endpoint, &permit, session, journey).await
+            }
+            Target::Upstream { .. } => {
+                journey.permit = Some(permit);
+                Ok(CONTINUE)
+            }
+        }
+    }
+
+    /// Picks a server: no permit, no peer.
+    async fn upstream_peer(&self, session: &mut Session, journey: &mut Journey) -> Result<Box<HttpPeer>> {
+        forward::peer(session, journey)
+    }
+
+    /// Tries another server when this one can't be reached: nothing was sent yet, so nothing is done twice.
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, journey: &mut Journey, error: Box<Error>) -> Box<Error> {
+        forward::try_another(journey, error, &self.metrics)
+    }
+
+    /// Asserts who is calling, on the copy that is sent.
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        journey: &mut Journey,
+    ) -> Result<()> {
+        let permit = forward::permit(journey)?;
+        let authority = forward::authority(session.req_header());
+        let pool_headers = journey.attempt.pool.as_ref().map_or(&[][..], |pool| pool.headers());
+        forward::rewrite(request, permit)?;
+        let origin = &journey.origin;
+        let request_id = &journey.request_id;
+        identity::assert(request, &Assertion { permit, request_id, origin, authority, pool_headers })
+    }
+
+    /// Adds to the answer what every answer carries.
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        journey: &mut Journey,
+    ) -> Result<()> {
+        forward::answered(journey, &self.metrics);
+        exchange::annotate(response, journey)
+    }
+
+    /// Answers what went wrong on the way to a server or back.
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, journey: &mut Journey) -> FailToProxy {
+        let Some(denied) = journey.failed.take().or_else(|| failure::denied(error)) else {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false }; // The client is gone.
+        };
+        if session.response_written().is_some_and(|head| !head.status.is_informational()) {
+            record::refusal(journey, &denied, &self.metrics);
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
+        let status = Problem::from(&denied).status().as_u16();
+        let answered = self.refuse(session, journey, &denied).await;
+        FailToProxy { error_code: status, can_reuse_downstream: answered.is_ok() }
+    }
+
+    /// One line, one observation.
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, journey: &mut Journey) {
+        record::request(session, error, journey, &self.metrics);
+    }
+
+    /// What the engine's own log lines may say of a request: never its query or headers.
+    fn request_summary(&self, session: &Session, journey: &Journey) -> String {
+        format!("{} {} request {}", session.req_header().method, session.req_header().uri.path(), journey.request_id)
+    }
+}

@@ -1,0 +1,111 @@
+//! How our own endpoints and refusals talk to the client: bodies in, replies out. It knows the engine's
+//! session so that nothing else has to, and adds to every answer what all answers carry. It decides
+//! nothing about the request.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderName};
+use http::{Method, StatusCode};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
+use pingora::{Error, Result};
+
+use crate::inbound::client::{Origin, X_REQUEST_ID};
+use crate::inbound::{Inbound, Malformed, framing, path};
+use crate::journey::Journey;
+use crate::limiter;
+use crate::problem::Denied;
+use crate::reply::Reply;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// How long a client may take to send a body to one of our endpoints.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Makes the request one that can be read in one way only: what routes and what is forwarded see the same
+/// path and the same host.
+pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
+    framing::check(request.version, &request.headers)?;
+    let authority = framing::authority(&request.uri, &request.headers)?.to_owned();
+    let canonical = path::canonical(request.uri.path())?;
+    let changed = canonical != request.uri.path() || request.uri.authority().is_some();
+    if changed {
+        let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let target = format!("{canonical}{query}");
+        request.set_uri(target.parse().map_err(|_| Malformed::Path("it can't be written canonically"))?);
+        // RFC 9112 §3.2.2: the target's authority is the host.
+        request.insert_header(http::header::HOST, authority).map_err(|_| Malformed::Host)?;
+    }
+    Ok(())
+}
+
+/// The request as those see it who decide about it.
+pub fn inbound<'a>(request: &'a RequestHeader, origin: &Origin) -> Inbound<'a> {
+    Inbound {
+        method: &request.method,
+        host: framing::authority(&request.uri, &request.headers).map_or("", framing::host),
+        path: request.uri.path(),
+        query: request.uri.query(),
+        headers: &request.headers,
+        client: origin.client,
+    }
+}
+
+/// Reads a whole body of at most `limit` bytes.
+pub async fn read_body(session: &mut Session, limit: usize) -> Result<Result<Bytes, Denied>> {
+    let declared = session.req_header().headers.get(CONTENT_LENGTH);
+    let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
+    if declared > limit {
+        return Ok(Err(Denied::BodyTooLarge { limit }));
+    }
+    if session.req_header().headers.contains_key(EXPECT) {
+        session.as_mut().write_continue_response().await?;
+    }
+    match tokio::time::timeout(BODY_DEADLINE, collect(session, limit)).await {
+        Ok(collected) => collected,
+        Err(_) => Ok(Err(Denied::BodyTimeout)),
+    }
+}
+
+async fn collect(session: &mut Session, limit: usize) -> Result<Result<Bytes, Denied>> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = session.as_mut().read_request_body().await? {
+        if body.len() + chunk.len() > limit {
+            return Ok(Err(Denied::BodyTooLarge { limit }));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Ok(body.freeze()))
+}
+
+/// Sends an answer of our own.
+pub async fn answer(session: &mut Session, journey: &Journey, reply: Reply) -> Result<()> {
+    let (parts, body) = reply.into_parts();
+    let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len() + 4))?;
+    for (name, value) in &parts.headers {
+        head.append_header(name, value)?;
+    }
+    // RFC 9110 §8.6: no length where there can be no body.
+    if parts.status != StatusCode::NO_CONTENT {
+        head.set_content_length(body.len())?;
+    }
+    annotate(&mut head, journey)?;
+    let bodyless = body.is_empty() || session.req_header().method == Method::HEAD;
+    session.as_mut().write_response_header(Box::new(head)).await?;
+    if !bodyless {
+        session.as_mut().write_response_body(body, true).await?;
+    }
+    session.as_mut().finish_body().await.map(|_| ())
+}
+
+/// Adds what every answer carries: the request's name, and what limits said.
+pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<Error>> {
+    head.insert_header(X_REQUEST_ID, journey.request_id.as_str())?;
+    if let Some((limits, policies)) = limiter::headers(&journey.limits) {
+        head.insert_header(RATE_LIMIT, limits)?;
+        head.insert_header(RATE_LIMIT_POLICY, policies)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! What an error of the engine means to the caller. Only what the upstream did is told, by kind; causes
+//! go to the log with the request's name. A client that went away is told nothing.
+
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::problem::Denied;
+
+/// The refusal that `error` amounts to; `None` if there is nobody left to tell.
+pub(super) fn denied(error: &Error) -> Option<Denied> {
+    match error.esource() {
+        ErrorSource::Downstream => None,
+        ErrorSource::Upstream => Some(upstream(error.etype())),
+        ErrorSource::Internal | ErrorSource::Unset => Some(match error.etype() {
+            ErrorType::ConnectTimedout | ErrorType::ConnectRefused | ErrorType::ConnectNoRoute => {
+                upstream(error.etype())
+            }
+            _ => Denied::Internal("the engine failed"),
+        }),
+    }
+}
+
+fn upstream(kind: &ErrorType) -> Denied {
+    match kind {
+        ErrorType::ConnectTimedout
+        | ErrorType::ConnectRefused
+        | ErrorType::ConnectNoRoute
+        | ErrorType::ConnectError
+        | ErrorType::SocketError
+        | ErrorType::BindError => Denied::UpstreamUnreachable,
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Denied::UpstreamTimeout,
+        _ => Denied::UpstreamBroken,
+    }
+}

@@ -1,0 +1,86 @@
+//! The way to a server: which one, under which path, and another one if it can't be reached. Each step
+//! needs the permit that `admit` granted. Who is calling is `identity.rs`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::HOST;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+use crate::journey::Journey;
+use crate::metrics::Metrics;
+use crate::policy::Permit;
+use crate::problem::Denied;
+use crate::routing::Target;
+
+/// The permit, without which there is no way here.
+pub(super) fn permit(journey: &Journey) -> Result<&Permit> {
+    journey.permit.as_ref().ok_or_else(|| Error::explain(ErrorType::InternalError, "no permit"))
+}
+
+/// The server to try next.
+pub(super) fn peer(session: &mut Session, journey: &mut Journey) -> Result<Box<HttpPeer>> {
+    let route = Arc::clone(permit(journey)?.route());
+    let Target::Upstream { id, .. } = &route.target else {
+        return Err(Error::explain(ErrorType::InternalError, "an endpoint has no upstream"));
+    };
+    let pool = journey.snapshot.upstreams.pool(id).map(Arc::clone);
+    let pool = pool.ok_or_else(|| Error::explain(ErrorType::InternalError, "a route without a pool"))?;
+    let server = pool.pick(&journey.attempt.tried).map_err(|denied| failed(journey, denied))?;
+    let upgrade = session.is_upgrade_req();
+    if upgrade {
+        session.set_read_timeout(Some(pool.tunnel_timeout()));
+    }
+    let peer = pool.peer(&server, upgrade, route.read_timeout);
+    journey.attempt.tried.push(server.address());
+    journey.attempt.began.get_or_insert_with(Instant::now);
+    journey.attempt.server = Some(server);
+    journey.attempt.pool = Some(pool);
+    Ok(peer)
+}
+
+fn failed(journey: &mut Journey, denied: Denied) -> Box<Error> {
+    journey.failed = Some(denied);
+    Error::explain(ErrorType::ConnectError, "no server to try").into_up()
+}
+
+/// Notes that a server can't be reached, and has the engine try another if there is one.
+pub(super) fn try_another(journey: &mut Journey, mut error: Box<Error>, metrics: &Metrics) -> Box<Error> {
+    let attempt = &journey.attempt;
+    if let (Some(pool), Some(server)) = (&attempt.pool, &attempt.server) {
+        pool.failed(server);
+        metrics.upstream_failed(pool.id(), "connect");
+        let more = attempt.tried.len() < pool.attempts() && pool.pick(&attempt.tried).is_ok();
+        error.set_retry(more);
+    }
+    error
+}
+
+/// The host that the client asked for, with its port.
+pub(super) fn authority(request: &RequestHeader) -> &str {
+    request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("")
+}
+
+/// Puts the route's path in place of the request's.
+pub(super) fn rewrite(request: &mut RequestHeader, permit: &Permit) -> Result<()> {
+    let route = permit.route();
+    let Target::Upstream { rewrite: Some(rewrite), .. } = &route.target else { return Ok(()) };
+    let path = rewrite.apply(&route.path, request.uri.path());
+    let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let target = format!("{path}{query}").parse();
+    request.set_uri(target.map_err(|_| Error::explain(ErrorType::InternalError, "a rewrite that is no target"))?);
+    Ok(())
+}
+
+/// Notes that the answer has begun.
+pub(super) fn answered(journey: &mut Journey, metrics: &Metrics) {
+    let attempt = &mut journey.attempt;
+    if let (Some(began), Some(pool), None) = (attempt.began, &attempt.pool, attempt.answered_after) {
+        let after = began.elapsed();
+        attempt.answered_after = Some(after);
+        metrics.upstream_answered(pool.id(), after);
+    }
+}

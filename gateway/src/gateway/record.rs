@@ -1,0 +1,59 @@
+//! What is written down of a request: one access line, one observation, and the cause of a failure. Routes
+//! and reasons are names from the configuration and the code, never what a client sent.
+
+use pingora::Error;
+use pingora::proxy::Session;
+use tracing::error;
+
+use crate::inbound::framing;
+use crate::journey::Journey;
+use crate::metrics::Metrics;
+use crate::problem::Denied;
+use crate::telemetry::AccessLine;
+
+use super::forward;
+
+/// The label of a request that no route took.
+const NO_ROUTE: &str = "-";
+
+/// Notes a refusal, and the cause of a failure.
+pub(super) fn refusal(journey: &mut Journey, denied: &Denied, metrics: &Metrics) {
+    let route = journey.route.as_ref().map_or(NO_ROUTE, |route| route.id.as_str());
+    journey.refused = Some(denied.reason());
+    metrics.denied(route, denied.reason());
+    if denied.is_failure() {
+        error!(target: "error", request_id = %journey.request_id, route, reason = denied.reason(), cause = %denied, "request failed");
+    }
+}
+
+/// Writes the access line and observes the request.
+pub(super) fn request(session: &Session, error: Option<&Error>, journey: &Journey, metrics: &Metrics) {
+    let took = journey.began.elapsed();
+    let status = session.response_written().map_or(0, |head| head.status.as_u16());
+    let route = journey.route.as_ref().map_or(NO_ROUTE, |route| route.id.as_str());
+    // A client that goes away before its answer has no status and no other reason.
+    let gone = error.is_some() && status == 0;
+    let reason = journey.refused.or(gone.then_some("client_gone")).unwrap_or(NO_ROUTE);
+    metrics.request_done(route, status, reason, took);
+    let request = session.req_header();
+    let caller = journey.permit.as_ref().and_then(|permit| permit.caller().known());
+    AccessLine {
+        request_id: &journey.request_id,
+        client: journey.origin.client,
+        method: request.method.as_str(),
+        host: framing::host(forward::authority(request)),
+        path: request.uri.path(),
+        query: request.uri.query(),
+        redact: &journey.snapshot.redact,
+        route,
+        status,
+        reason,
+        subject: caller.map(|known| known.subject.as_str()),
+        duration: took,
+        upstream: journey.attempt.server.as_ref().map(|server| server.address()),
+        upstream_duration: journey.attempt.answered_after,
+        bytes_out: session.body_bytes_sent(),
+        user_agent: request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()),
+    }
+    .emit();
+}

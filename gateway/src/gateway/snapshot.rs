@@ -1,0 +1,74 @@
+//! What one configuration amounts to: routes, authentication, endpoints and upstreams, built together and
+//! swapped together. A request keeps the snapshot it began with. Building one binds and changes nothing
+//! outside it.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::auth::Authenticator;
+use crate::auth::keyring::Keyring;
+use crate::config::Config;
+use crate::limiter::Limiter;
+use crate::metrics::Metrics;
+use crate::routing::RouteTable;
+use crate::session::endpoints::{Endpoints, LoginService};
+use crate::store::Store;
+use crate::upstream::Upstreams;
+
+/// One configuration at work.
+pub struct Snapshot {
+    /// Where requests go.
+    pub routes: RouteTable,
+    /// Who sends them.
+    pub auth: Arc<Authenticator>,
+    /// What the gateway serves itself.
+    pub endpoints: Endpoints,
+    /// What limits them.
+    pub limiter: Arc<Limiter>,
+    /// The pools of servers.
+    pub upstreams: Upstreams,
+    /// Proxies that are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Query parameters that logs must not show.
+    pub redact: Vec<String>,
+}
+
+/// What outlives a configuration.
+#[derive(Clone)]
+pub struct Lasting {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Limits, with what was counted locally.
+    pub limiter: Arc<Limiter>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Snapshot {
+    /// Puts `config` to work with the keys of `keyring`.
+    pub fn build(config: &Config, keyring: Keyring, lasting: &Lasting) -> Self {
+        let Lasting { store, limiter, metrics } = lasting;
+        let upstreams = Upstreams::start(&config.upstreams, metrics);
+        let auth = Arc::new(Authenticator {
+            keyring,
+            tokens: Arc::new(config.tokens.clone()),
+            store: Arc::clone(store),
+            limiter: Arc::clone(limiter),
+            metrics: Arc::clone(metrics),
+        });
+        let login = config.login.clone().and_then(|terms| {
+            let pool = Arc::clone(upstreams.pool(&terms.upstream)?);
+            Some(LoginService { terms, pool })
+        });
+        Self {
+            routes: RouteTable::new(config.routes.clone()),
+            endpoints: Endpoints { auth: Arc::clone(&auth), login },
+            auth,
+            limiter: Arc::clone(limiter),
+            upstreams,
+            trusted_proxies: config.trusted_proxies.clone(),
+            redact: config.telemetry.redact.clone(),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What we assert to upstreams. Every header that a server might read as one of ours is dropped, however
+//! it is spelt, and only then are ours set from the [`Permit`]: what was checked is exactly what is sent.
+//! Runs on the engine's own copy of the request, after hop-by-hop headers were removed, once per attempt.
+
+use http::header::{AUTHORIZATION, COOKIE, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use pingora::Error;
+use pingora::http::RequestHeader;
+
+use crate::config::UpstreamHeader;
+use crate::ids::{RequestId, Role};
+use crate::inbound::client::{Origin, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID};
+use crate::policy::Permit;
+
+/// The caller's subject.
+pub const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+/// The caller's roles, parted by commas.
+pub const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
+/// The caller's session.
+pub const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Managed names as they look folded: in lower case, with nothing but letters and digits.
+const MANAGED: [&str; 7] = ["xuserid", "xuserroles", "xuserscopes", "xsessionid", "xrequestid", "xrealip", "forwarded"];
+const MANAGED_PREFIX: &str = "xforwarded";
+
+/// What an upstream is told of a request besides who sends it.
+pub struct Assertion<'a> {
+    /// Passage, and so the caller.
+    pub permit: &'a Permit,
+    /// Names the request.
+    pub request_id: &'a RequestId,
+    /// Where it comes from.
+    pub origin: &'a Origin,
+    /// The host it names, with its port.
+    pub authority: &'a str,
+    /// What the pool adds.
+    pub pool_headers: &'a [UpstreamHeader],
+}
+
+/// Drops every alias of a managed header from `request`, then sets ours.
+pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<(), Box<Error>> {
+    let Assertion { permit, request_id, origin, authority, pool_headers } = assertion;
+    let chain = forwarded_for(&request.headers, origin);
+    let forward_token = permit.route().forward_token;
+    for name in managed_names(&request.headers, pool_headers, forward_token) {
+        request.remove_header(&name);
+    }
+    if let Some(known) = permit.caller().known() {
+        request.insert_header(X_USER_ID, known.subject.as_str())?;
+        request.insert_header(X_SESSION_ID, known.sid.to_string())?;
+        let roles: Vec<&str> = known.grants.roles.iter().map(Role::as_str).collect();
+        if !roles.is_empty() {
+            request.insert_header(X_USER_ROLES, roles.join(","))?;
+        }
+    }
+    request.insert_header(X_REQUEST_ID, request_id.as_str())?;
+    request.insert_header(X_FORWARDED_FOR, chain)?;
+    request.insert_header(X_FORWARDED_PROTO, if origin.https { "https" } else { "http" })?;
+    request.insert_header(X_FORWARDED_HOST, *authority)?;
+    request.insert_header(X_REAL_IP, origin.client.to_string())?;
+    for UpstreamHeader { name, value } in *pool_headers {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    join_cookies(request)
+}
+
+/// The names in `headers` that a server might read as managed ones.
+fn managed_names(headers: &HeaderMap, pool: &[UpstreamHeader], forward_token: bool) -> Vec<HeaderName> {
+    let managed = |name: &&HeaderName| {
+        is_managed(name.as_str())
+            || pool.iter().any(|ours| folded(ours.name.as_str()).eq(folded(name.as_str())))
+            || (!forward_token && folded(name.as_str()).eq(folded(AUTHORIZATION.as_str())))
+    };
+    headers.keys().filter(managed).cloned().collect()
+}
+
+/// Whether a server that ignores case and punctuation would read `name` as a managed header.
+fn is_managed(name: &str) -> bool {
+    let is = |managed: &str| folded(name).eq(managed.bytes());
+    MANAGED.into_iter().any(is) || folded(name).take(MANAGED_PREFIX.len()).eq(MANAGED_PREFIX.bytes())
+}
+
+/// CGI turns `-` into `_`, some servers drop what they don't like: only letters and digits tell names apart.
+fn folded(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
+}
+
+/// The chain of `X-Forwarded-For`: what a trusted proxy passed on, and that proxy; or the peer alone.
+fn forwarded_for(headers: &HeaderMap, origin: &Origin) -> String {
+    let passed_on = headers.get_all(X_FORWARDED_FOR).iter().filter(|_| origin.trusted);
+    let hops = passed_on.filter_map(|line| line.to_str().ok()).map(str::to_owned);
+    hops.chain([origin.peer.to_string()]).collect::<Vec<_>>().join(", ")
+}
+
+/// HTTP/2 splits `Cookie` into crumbs, which HTTP/1 servers don't expect (RFC 9113 §8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> Result<(), Box<Error>> {
+    let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return Ok(());
+    }
+    let joined = crumbs.join(&b"; "[..]);
+    request.remove_header(&COOKIE);
+    request.insert_header(COOKIE, joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_managed_name_is_managed() {
+        for name in [
+            "x-user-id",
+            "X-User-Id",
+            "x_user_id",
+            "X-USER_ID",
+            "xuserid",
+            "x.user.id",
+            "x-user-id-",
+            "x-user-roles",
+            "x-session-id",
+            "x_request_id",
+            "forwarded",
+            "x-forwarded-for",
+            "x_forwarded_proto",
+            "x-forwarded-uri",
+            "x-forwarded",
+            "x-real-ip",
+            "X-Forwarded-Prefix",
+        ] {
+            assert!(is_managed(name), "{name}");
+        }
+        for name in ["x-user", "x-user-idea", "user-id", "x-requested-with", "forwarded-by", "accept"] {
+            assert!(!is_managed(name), "{name}");
+        }
+    }
+}

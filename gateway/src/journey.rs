@@ -1,0 +1,85 @@
+//! What is known of one request on its way: filled from the top as it travels, read by whatever comes
+//! later, and written down at its end. It pins the configuration that the request began with, so a
+//! reload in the middle changes nothing for it. It decides nothing.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock::Timestamp;
+use crate::gateway::snapshot::Snapshot;
+use crate::ids::RequestId;
+use crate::inbound::Malformed;
+use crate::inbound::client::Origin;
+use crate::limiter::Reading;
+use crate::metrics::Held;
+use crate::policy::Permit;
+use crate::problem::Denied;
+use crate::routing::Route;
+use crate::upstream::{Pool, Server};
+
+/// The state of one request (the engine's `CTX`).
+pub struct Journey {
+    /// The configuration that it began with.
+    pub snapshot: Arc<Snapshot>,
+    /// When it came, on the wall clock.
+    pub now: Timestamp,
+    /// When it came, to measure how long it took.
+    pub began: Instant,
+    /// Its name.
+    pub request_id: RequestId,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Whether it can be read in one way only.
+    pub reading: Result<(), Malformed>,
+    /// The route that was found, refused or not.
+    pub route: Option<Arc<Route>>,
+    /// Passage, once granted.
+    pub permit: Option<Permit>,
+    /// What limits said.
+    pub limits: Vec<Reading>,
+    /// What went wrong behind the permit, until it is answered.
+    pub failed: Option<Denied>,
+    /// The reason it was refused for.
+    pub refused: Option<&'static str>,
+    /// The way to a server.
+    pub attempt: Attempt,
+    _in_flight: Held,
+}
+
+/// The way to a server.
+#[derive(Default)]
+pub struct Attempt {
+    /// The pool.
+    pub pool: Option<Arc<Pool>>,
+    /// The server chosen last.
+    pub server: Option<Server>,
+    /// All servers that were tried.
+    pub tried: Vec<SocketAddr>,
+    /// When the first was chosen.
+    pub began: Option<Instant>,
+    /// How long it took until the answer began.
+    pub answered_after: Option<Duration>,
+}
+
+impl Journey {
+    /// A request that came at `now`.
+    pub fn begin(snapshot: Arc<Snapshot>, now: Timestamp, in_flight: Held) -> Self {
+        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self {
+            snapshot,
+            now,
+            began: Instant::now(),
+            request_id: RequestId::random(),
+            origin: Origin { client: nowhere, peer: nowhere, trusted: false, https: false },
+            reading: Ok(()),
+            route: None,
+            permit: None,
+            limits: Vec::new(),
+            failed: None,
+            refused: None,
+            attempt: Attempt::default(),
+            _in_flight: in_flight,
+        }
+    }
+}

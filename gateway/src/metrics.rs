@@ -1,0 +1,351 @@
+//! Metrics: one table, whose help texts are the doc comments. Labels are names from the configuration or
+//! from enums, never what a client sent, so their number is bounded. Each gateway has its own registry;
+//! nothing is global.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::ids::{LimitId, UpstreamId};
+use crate::session::Rotation;
+use crate::store::StoreError;
+
+/// Seconds, from a cached answer to a patient upstream.
+const REQUEST_BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// Seconds, from a Redis on the same host to one that is about to be given up.
+const STORE_BUCKETS: [f64; 10] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0];
+
+/// Declares the metrics: a field, its kind, its name and its labels; the doc comment is the help text.
+macro_rules! table {
+    (@buckets) => { &[] };
+    (@buckets $buckets:ident) => { &$buckets };
+    ($(#[doc = $help:literal] $field:ident: $kind:ty = $name:literal [$($label:literal),*] $(in $buckets:ident)?;)+) => {
+        /// All metrics of one gateway.
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] $field: $kind,)+
+        }
+
+        impl Metrics {
+            fn declare() -> Self {
+                let registry = Registry::new();
+                $(let $field = <$kind as Declared>::declare(
+                    &registry, concat!("portcullis_", $name), $help.trim(), &[$($label),*], table!(@buckets $($buckets)?),
+                );)+
+                Self { registry, $($field,)+ }
+            }
+        }
+    };
+}
+
+table! {
+    /// Requests that ended, by route, status and reason of refusal; status 0 is a client that went away.
+    requests: IntCounterVec = "requests_total" ["route", "status", "reason"];
+    /// Time from the request's header to the end of its answer, in seconds.
+    request_duration: HistogramVec = "request_duration_seconds" ["route"] in REQUEST_BUCKETS;
+    /// Requests refused, by route and reason.
+    denied: IntCounterVec = "denied_total" ["route", "reason"];
+    /// Requests on their way.
+    requests_in_flight: IntGauge = "requests_in_flight" [];
+    /// Connections of clients.
+    connections_open: IntGauge = "connections_open" [];
+    /// Access tokens issued.
+    tokens_issued: IntCounterVec = "tokens_issued_total" [];
+    /// Access tokens verified, by outcome.
+    tokens_verified: IntCounterVec = "tokens_verified_total" ["outcome"];
+    /// Logins tried, by outcome.
+    logins: IntCounterVec = "logins_total" ["outcome"];
+    /// Refresh tokens presented, by outcome: rotated, replayed, reused, ended, invalid or unknown.
+    session_rotations: IntCounterVec = "session_rotations_total" ["outcome"];
+    /// Sessions ended on request, by scope.
+    sessions_ended: IntCounterVec = "sessions_ended_total" ["scope"];
+    /// What limits decided, by limit; local is one that the store could not count.
+    limit_decisions: IntCounterVec = "limit_decisions_total" ["limit", "outcome"];
+    /// Whether the store answers.
+    store_up: IntGauge = "store_up" [];
+    /// Time that the store took, in seconds, by command and outcome.
+    store_command: HistogramVec = "store_command_seconds" ["command", "outcome"] in STORE_BUCKETS;
+    /// Whether a server works, by upstream and address.
+    upstream_server_up: IntGaugeVec = "upstream_server_up" ["upstream", "server"];
+    /// Time from choosing a server to the head of its answer, in seconds.
+    upstream_duration: HistogramVec = "upstream_duration_seconds" ["upstream"] in REQUEST_BUCKETS;
+    /// Requests that an upstream failed, by kind.
+    upstream_failures: IntCounterVec = "upstream_failures_total" ["upstream", "kind"];
+    /// Configurations loaded while running, by outcome.
+    config_reloads: IntCounterVec = "config_reloads_total" ["outcome"];
+    /// The version that runs; always 1.
+    build_info: IntGaugeVec = "build_info" ["version"];
+}
+
+/// Kinds of metrics that the table can declare.
+trait Declared: Sized {
+    fn declare(registry: &Registry, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Self;
+}
+
+const DECLARED_ONCE: &str = "the table declares each name once, with a valid name and labels";
+
+impl Declared for IntCounterVec {
+    fn declare(registry: &Registry, name: &str, help: &str, labels: &[&str], _: &[f64]) -> Self {
+        let metric = Self::new(Opts::new(name, help), labels).expect(DECLARED_ONCE);
+        registry.register(Box::new(metric.clone())).expect(DECLARED_ONCE);
+        metric
+    }
+}
+
+impl Declared for IntGaugeVec {
+    fn declare(registry: &Registry, name: &str, help: &str, labels: &[&str], _: &[f64]) -> Self {
+        let metric = Self::new(Opts::new(name, help), labels).expect(DECLARED_ONCE);
+        registry.register(Box::new(metric.clone())).expect(DECLARED_ONCE);
+        metric
+    }
+}
+
+impl Declared for IntGauge {
+    fn declare(registry: &Registry, name: &str, help: &str, _: &[&str], _: &[f64]) -> Self {
+        let metric = Self::new(name, help).expect(DECLARED_ONCE);
+        registry.register(Box::new(metric.clone())).expect(DECLARED_ONCE);
+        metric
+    }
+}
+
+impl Declared for HistogramVec {
+    fn declare(registry: &Registry, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Self {
+        let metric = Self::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels).expect(DECLARED_ONCE);
+        registry.register(Box::new(metric.clone())).expect(DECLARED_ONCE);
+        metric
+    }
+}
+
+/// What a limit decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitOutcome {
+    /// The request may pass.
+    Allowed,
+    /// It may not.
+    Refused,
+    /// The store could not count, so this gateway did.
+    Local,
+}
+
+/// What became of a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationOutcome {
+    /// It was spent.
+    Rotated,
+    /// Its answer was given again.
+    Replayed,
+    /// It had been spent long ago.
+    Reused,
+    /// Its session had ended.
+    Ended,
+    /// It was none of ours.
+    Invalid,
+    /// The store gave no answer.
+    Unknown,
+}
+
+impl RotationOutcome {
+    /// The outcome of a rotation.
+    pub fn of(rotation: &Result<Rotation, StoreError>) -> Self {
+        match rotation {
+            Ok(Rotation::Rotated(_)) => Self::Rotated,
+            Ok(Rotation::Replayed(_)) => Self::Replayed,
+            Ok(Rotation::Reused(_)) => Self::Reused,
+            Ok(Rotation::Ended) => Self::Ended,
+            Err(_) => Self::Unknown,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Rotated => "rotated",
+            Self::Replayed => "replayed",
+            Self::Reused => "reused",
+            Self::Ended => "ended",
+            Self::Invalid => "invalid",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What became of a new configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// It is at work.
+    Applied,
+    /// The last one stayed.
+    Refused,
+}
+
+/// Counts something for as long as it is held.
+pub struct Held(IntGauge);
+
+impl Held {
+    fn hold(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    /// A registry of its own, all at zero.
+    pub fn new() -> Self {
+        let metrics = Self::declare();
+        metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        metrics
+    }
+
+    /// The text format of Prometheus.
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+
+    /// A request is on its way for as long as this is held.
+    pub fn in_flight(&self) -> Held {
+        Held::hold(&self.requests_in_flight)
+    }
+
+    /// A connection is open for as long as this is held.
+    pub fn connection_opened(&self) -> Held {
+        Held::hold(&self.connections_open)
+    }
+
+    /// A request ended.
+    pub fn request_done(&self, route: &str, status: u16, reason: &str, took: Duration) {
+        let mut digits = [0; 3];
+        self.requests.with_label_values(&[route, status_text(status, &mut digits), reason]).inc();
+        self.request_duration.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// A request was refused.
+    pub fn denied(&self, route: &str, reason: &str) {
+        self.denied.with_label_values(&[route, reason]).inc();
+    }
+
+    /// An access token was issued.
+    pub fn token_issued(&self) {
+        self.tokens_issued.with_label_values::<&str>(&[]).inc();
+    }
+
+    /// An access token was looked at.
+    pub fn token_verified(&self, outcome: &str) {
+        self.tokens_verified.with_label_values(&[outcome]).inc();
+    }
+
+    /// A login was tried.
+    pub fn login(&self, outcome: &str) {
+        self.logins.with_label_values(&[outcome]).inc();
+    }
+
+    /// A refresh token was presented.
+    pub fn rotated(&self, outcome: RotationOutcome) {
+        self.session_rotations.with_label_values(&[outcome.name()]).inc();
+    }
+
+    /// Sessions were ended.
+    pub fn sessions_ended(&self, scope: &str, count: u64) {
+        self.sessions_ended.with_label_values(&[scope]).inc_by(count);
+    }
+
+    /// A limit decided.
+    pub fn limit_decided(&self, limit: &LimitId, outcome: LimitOutcome) {
+        let outcome = match outcome {
+            LimitOutcome::Allowed => "allowed",
+            LimitOutcome::Refused => "refused",
+            LimitOutcome::Local => "local",
+        };
+        self.limit_decisions.with_label_values(&[limit.as_str(), outcome]).inc();
+    }
+
+    /// The store answered, or did not.
+    pub fn store_is_up(&self, up: bool) {
+        self.store_up.set(i64::from(up));
+    }
+
+    /// The store took so long.
+    pub fn store_took(&self, command: &str, ok: bool, took: Duration) {
+        let outcome = if ok { "ok" } else { "error" };
+        self.store_command.with_label_values(&[command, outcome]).observe(took.as_secs_f64());
+    }
+
+    /// A server works, or does not.
+    pub fn upstream_server(&self, upstream: &UpstreamId, server: SocketAddr, up: bool) {
+        let server = server.to_string();
+        self.upstream_server_up.with_label_values(&[upstream.as_str(), &server]).set(i64::from(up));
+    }
+
+    /// A server left its pool.
+    pub fn upstream_server_gone(&self, upstream: &UpstreamId, server: SocketAddr) {
+        let _ = self.upstream_server_up.remove_label_values(&[upstream.as_str(), &server.to_string()]);
+    }
+
+    /// A server's answer began.
+    pub fn upstream_answered(&self, upstream: &UpstreamId, after: Duration) {
+        self.upstream_duration.with_label_values(&[upstream.as_str()]).observe(after.as_secs_f64());
+    }
+
+    /// An upstream failed a request.
+    pub fn upstream_failed(&self, upstream: &UpstreamId, kind: &str) {
+        self.upstream_failures.with_label_values(&[upstream.as_str(), kind]).inc();
+    }
+
+    /// A new configuration was tried.
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
+        let outcome = match outcome {
+            ReloadOutcome::Applied => "applied",
+            ReloadOutcome::Refused => "refused",
+        };
+        self.config_reloads.with_label_values(&[outcome]).inc();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn status_text(status: u16, digits: &mut [u8; 3]) -> &str {
+    let digit = |place: u16| u8::try_from(status / place % 10).unwrap_or(0) + b'0';
+    *digits = [digit(100), digit(10), digit(1)];
+    std::str::from_utf8(digits).unwrap_or("000")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_help_text_that_is_a_sentence() {
+        let metrics = Metrics::new();
+        metrics.request_done("posts", 200, "-", Duration::from_millis(3));
+        let text = metrics.render();
+        for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
+            let sentence = help.split_once(' ').unwrap().1;
+            assert!(sentence.starts_with(char::is_uppercase) && sentence.ends_with('.'), "{help}");
+        }
+        assert!(text.contains(r#"portcullis_requests_total{reason="-",route="posts",status="200"} 1"#), "{text}");
+    }
+
+    #[test]
+    fn what_is_held_is_counted_until_it_is_dropped() {
+        let metrics = Metrics::new();
+        let held = metrics.in_flight();
+        assert!(metrics.render().contains("portcullis_requests_in_flight 1"));
+        drop(held);
+        assert!(metrics.render().contains("portcullis_requests_in_flight 0"));
+    }
+
+    #[test]
+    fn a_status_is_three_digits() {
+        assert_eq!(status_text(429, &mut [0; 3]), "429");
+        assert_eq!(status_text(0, &mut [0; 3]), "000");
+    }
+}

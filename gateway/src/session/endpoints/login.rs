@@ -1,0 +1,211 @@
+//! Login by upstream: the gateway has no user table. Limits and the delay after failures come first, then
+//! an upstream checks the credentials, and its answer names the user. Credentials are passed on and
+//! forgotten; they are never kept, logged or compared here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::Value;
+use tracing::{info, warn};
+
+use super::{Call, Endpoints};
+use crate::config::{Login, LoginFormat};
+use crate::ids::{IdError, Role, Scope, SessionId, Subject};
+use crate::limiter::{Limiter, Uncounted, address_prefix};
+use crate::policy::Grants;
+use crate::problem::Denied;
+use crate::reply::Reply;
+use crate::session::fields::Fields;
+use crate::session::issue::TokenPair;
+use crate::session::{MAX_USER_AGENT, Session};
+use crate::upstream::{CallError, Pool};
+
+/// Checks credentials with an upstream.
+pub struct LoginService {
+    /// How, and how its answer is read.
+    pub terms: Login,
+    /// The upstream.
+    pub pool: Arc<Pool>,
+}
+
+/// Who the upstream says it is.
+struct Identified {
+    subject: Subject,
+    grants: Grants,
+}
+
+impl Endpoints {
+    pub(super) async fn login(&self, call: Call<'_>) -> Result<Reply, Denied> {
+        let service = self.login.as_ref().ok_or(Denied::NoRoute)?;
+        let fields = Fields::read(call.request.headers, call.body)?;
+        let account = fields.text(&service.terms.account_field);
+        let account = account.ok_or(Denied::BadBody("The field that names the account is missing."))?;
+        let account = fingerprint(account);
+        let takes = Limiter::by_account(&call.permit.route().limits, &account);
+        self.auth.limiter.take(&takes, Uncounted::Refuse, call.now, call.readings).await?;
+
+        let attempt = Attempt { endpoints: self, service, call: &call, key: delay_key(&account, &call) };
+        attempt.wait_is_over().await?;
+        let outcome = attempt.identify(&fields).await;
+        self.auth.metrics.login(outcome.as_ref().map_or_else(Denied::reason, |_| "ok"));
+        let session = self.open(&call, outcome?).await?;
+        let keys = self.auth.keyring.current()?;
+        let pair = TokenPair::issue(&keys, &self.auth.tokens, &session, call.now)?;
+        self.auth.metrics.token_issued();
+        let Session { id, subject, .. } = &session;
+        info!(target: "auth", %subject, session = %id, client = %call.request.client, "logged in");
+        Ok(pair.reply())
+    }
+
+    async fn open(&self, call: &Call<'_>, identified: Identified) -> Result<Session, Denied> {
+        let Identified { subject, grants } = identified;
+        let id = SessionId::random(self.auth.store.partition(&subject));
+        let session = Session {
+            id,
+            generation: 0,
+            token_hash: self.auth.keyring.current()?.refresh.derive(id, 0).hash(),
+            rotated_at: call.now,
+            created_at: call.now,
+            expires_at: self.auth.tokens.lifetimes.expiry(call.now, call.now),
+            epoch: 0, // The store stamps the user's own.
+            address: call.request.client,
+            user_agent: user_agent(call.request.headers),
+            subject,
+            grants,
+        };
+        self.auth.store.open(session).await?.ok_or(Denied::UserDisabled)
+    }
+}
+
+/// One try to log in.
+struct Attempt<'a> {
+    endpoints: &'a Endpoints,
+    service: &'a LoginService,
+    call: &'a Call<'a>,
+    key: String,
+}
+
+impl Attempt<'_> {
+    async fn wait_is_over(&self) -> Result<(), Denied> {
+        match self.endpoints.auth.store.login_delay(&self.key, self.call.now).await? {
+            Duration::ZERO => Ok(()),
+            wait => Err(Denied::LoginDelayed { wait }),
+        }
+    }
+
+    /// Asks the upstream, and counts failures.
+    async fn identify(&self, fields: &Fields) -> Result<Identified, Denied> {
+        let store = &self.endpoints.auth.store;
+        let terms = &self.service.terms;
+        let answer = self.ask(fields).await?;
+        match answer.status() {
+            status if status.is_success() => {
+                let identified = read_answer(terms, answer.body()).map_err(Denied::LoginUnusable)?;
+                store.login_succeeded(&self.key).await?;
+                Ok(identified)
+            }
+            StatusCode::TOO_MANY_REQUESTS => Err(Denied::LoginUnavailable("it answered 429".to_owned())),
+            status if status.is_client_error() => {
+                let wait = store.login_failed(&self.key, &terms.backoff, self.call.now).await?;
+                let client = self.call.request.client;
+                warn!(target: "auth", %client, delay_ms = wait.as_millis(), "login failed");
+                Err(Denied::BadCredentials { status })
+            }
+            status if status == StatusCode::SERVICE_UNAVAILABLE => {
+                Err(Denied::LoginUnavailable("it answered 503".to_owned()))
+            }
+            status => Err(Denied::LoginUnusable(format!("it answered {}", status.as_u16()))),
+        }
+    }
+
+    async fn ask(&self, fields: &Fields) -> Result<http::Response<Bytes>, Denied> {
+        let Login { path, format, timeout, .. } = &self.service.terms;
+        let (media_type, body) = match format {
+            LoginFormat::Json => ("application/json", fields.to_json()),
+            LoginFormat::Form => ("application/x-www-form-urlencoded", fields.to_form()),
+        };
+        let media_type = HeaderValue::from_static(media_type);
+        self.service.pool.post(path, media_type, body.into(), *timeout).await.map_err(|error| match error {
+            CallError::Timeout => Denied::LoginTimeout,
+            CallError::Unreachable => Denied::LoginUnavailable("no server could be reached".to_owned()),
+            CallError::Broken | CallError::TooLarge => Denied::LoginUnusable(error.to_string()),
+        })
+    }
+}
+
+/// Failures count by account and address together, so that nobody can delay another's login.
+fn delay_key(account: &str, call: &Call<'_>) -> String {
+    format!("{account}:{}", address_prefix(call.request.client))
+}
+
+/// An account name as a key: any text becomes 22 safe characters, alike for names that differ in case.
+fn fingerprint(account: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, account.trim().to_lowercase().as_bytes());
+    URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
+}
+
+fn user_agent(headers: &HeaderMap) -> String {
+    let text = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_USER_AGENT).collect()
+}
+
+/// Who the upstream's answer names, by the JSON pointers of the configuration.
+fn read_answer(terms: &Login, body: &[u8]) -> Result<Identified, String> {
+    let answer: Value = serde_json::from_slice(body).map_err(|_| "it is not JSON".to_owned())?;
+    let facts = match &terms.token {
+        None => answer,
+        Some(pointer) => claims_of(answer.pointer(pointer).and_then(Value::as_str), pointer)?,
+    };
+    let subject = match facts.pointer(&terms.subject) {
+        Some(Value::String(text)) => Subject::parse(text).map_err(|why| format!("its subject can't be used: {why}"))?,
+        Some(Value::Number(number)) => Subject::parse(&number.to_string()).map_err(|why| why.to_string())?,
+        _ => return Err(format!("it has no subject at {}", terms.subject)),
+    };
+    Ok(Identified {
+        subject,
+        grants: Grants {
+            roles: words(&facts, terms.roles.as_deref(), Role::parse)?,
+            scopes: words(&facts, terms.scopes.as_deref(), Scope::parse)?,
+        },
+    })
+}
+
+/// The claims of a JWT in the answer. Its signature is not checked: it came from the upstream itself over
+/// the connection that the gateway made, as OpenID Connect Core §3.1.3.7 allows.
+fn claims_of(token: Option<&str>, pointer: &str) -> Result<Value, String> {
+    let unreadable = || format!("it has no readable JWT at {pointer}");
+    let claims = token.and_then(|token| token.split('.').nth(1)).ok_or_else(unreadable)?;
+    let bytes = URL_SAFE_NO_PAD.decode(claims).map_err(|_| unreadable())?;
+    serde_json::from_slice(&bytes).map_err(|_| unreadable())
+}
+
+/// An array of texts, or one text of words.
+fn words<T: Ord>(
+    facts: &Value,
+    pointer: Option<&str>,
+    parse: fn(&str) -> Result<T, IdError>,
+) -> Result<BTreeSet<T>, String> {
+    let Some(pointer) = pointer else { return Ok(BTreeSet::new()) };
+    let unusable = |why: IdError| format!("what it has at {pointer} can't be used: {why}");
+    match facts.pointer(pointer) {
+        None | Some(Value::Null) => Ok(BTreeSet::new()),
+        Some(Value::String(text)) => {
+            text.split_ascii_whitespace().map(parse).collect::<Result<_, _>>().map_err(unusable)
+        }
+        Some(Value::Array(items)) => {
+            let text = |item: &Value| parse(item.as_str().unwrap_or("")).map_err(unusable);
+            items.iter().map(text).collect()
+        }
+        Some(_) => Err(format!("what it has at {pointer} is neither a list nor words")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

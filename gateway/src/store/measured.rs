@@ -1,0 +1,127 @@
+//! A store that measures another: how long each command took, whether it answered, and so whether the
+//! store is up. It adds nothing else and changes no answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::{Check, Ending, KeyPurpose, Memory, Standing, Store, StoreError, StoredKey, Take};
+use crate::clock::Timestamp;
+use crate::ids::{Jti, PartitionCount, SessionId, Subject};
+use crate::limit::{Backoff, Decision};
+use crate::metrics::Metrics;
+use crate::session::{Lifetimes, Presented, Rotation, Session, UserState};
+
+/// Measures `inner`.
+pub struct Measured {
+    inner: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+}
+
+impl Measured {
+    /// Measures `inner`.
+    pub fn new(inner: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+        Self { inner, metrics }
+    }
+
+    async fn timed<T>(
+        &self,
+        command: &str,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let answer = answer.await;
+        self.metrics.store_took(command, answer.is_ok(), began.elapsed());
+        answer
+    }
+}
+
+#[async_trait]
+impl Store for Measured {
+    fn partitions(&self) -> PartitionCount {
+        self.inner.partitions()
+    }
+
+    async fn ping(&self) -> Result<Duration, StoreError> {
+        let answer = self.timed("ping", self.inner.ping()).await;
+        self.metrics.store_is_up(answer.is_ok());
+        answer
+    }
+
+    async fn open(&self, session: Session) -> Result<Option<Session>, StoreError> {
+        self.timed("open", self.inner.open(session)).await
+    }
+
+    async fn rotate(
+        &self,
+        presented: &Presented,
+        lifetimes: &Lifetimes,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        self.timed("rotate", self.inner.rotate(presented, lifetimes, memory, now)).await
+    }
+
+    async fn check(&self, check: &Check<'_>, now: Timestamp) -> Result<Standing, StoreError> {
+        self.timed("check", self.inner.check(check, now)).await
+    }
+
+    async fn take(&self, takes: &[Take], now: Timestamp) -> Result<Vec<Decision>, StoreError> {
+        self.timed("take", self.inner.take(takes, now)).await
+    }
+
+    async fn end(&self, subject: &Subject, ending: Ending, memory: Memory, now: Timestamp) -> Result<u64, StoreError> {
+        self.timed("end", self.inner.end(subject, ending, memory, now)).await
+    }
+
+    async fn revoke(&self, subject: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.timed("revoke", self.inner.revoke(subject, jti, until, now)).await
+    }
+
+    async fn session(&self, sid: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        self.timed("session", self.inner.session(sid, now)).await
+    }
+
+    async fn sessions(&self, subject: &Subject, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        self.timed("sessions", self.inner.sessions(subject, now)).await
+    }
+
+    async fn user(&self, subject: &Subject) -> Result<UserState, StoreError> {
+        self.timed("user", self.inner.user(subject)).await
+    }
+
+    async fn set_disabled(
+        &self,
+        subject: &Subject,
+        disabled: bool,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.timed("set_disabled", self.inner.set_disabled(subject, disabled, memory, now)).await
+    }
+
+    async fn login_delay(&self, key: &str, now: Timestamp) -> Result<Duration, StoreError> {
+        self.timed("login_delay", self.inner.login_delay(key, now)).await
+    }
+
+    async fn login_failed(&self, key: &str, backoff: &Backoff, now: Timestamp) -> Result<Duration, StoreError> {
+        self.timed("login_failed", self.inner.login_failed(key, backoff, now)).await
+    }
+
+    async fn login_succeeded(&self, key: &str) -> Result<(), StoreError> {
+        self.timed("login_succeeded", self.inner.login_succeeded(key)).await
+    }
+
+    async fn keys(&self, purpose: KeyPurpose) -> Result<Vec<StoredKey>, StoreError> {
+        self.timed("keys", self.inner.keys(purpose)).await
+    }
+
+    async fn add_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        self.timed("add_key", self.inner.add_key(key)).await
+    }
+
+    async fn found_keys(&self, first: &StoredKey) -> Result<Vec<StoredKey>, StoreError> {
+        self.timed("found_keys", self.inner.found_keys(first)).await
+    }
+}

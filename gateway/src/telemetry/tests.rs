@@ -1,0 +1,110 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::*;
+use crate::ids::RequestId;
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Captured {
+    fn during(&self, format: LogFormat, filter: BoxedFilter, act: impl FnOnce()) -> String {
+        let captured = self.clone();
+        let layer = lines(format, move || captured.clone(), filter);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
+
+fn line(path: &str, user_agent: &str) {
+    AccessLine {
+        request_id: &RequestId::parse("r1").unwrap(),
+        client: [192, 0, 2, 1].into(),
+        method: "GET",
+        host: "api.example",
+        path,
+        query: Some("a=1&token=sekret"),
+        redact: &[],
+        route: "posts",
+        status: 200,
+        reason: "-",
+        subject: Some("alice"),
+        duration: Duration::from_micros(1500),
+        upstream: None,
+        upstream_duration: None,
+        bytes_out: 2,
+        user_agent: Some(user_agent),
+    }
+    .emit();
+}
+
+#[test]
+fn an_access_line_is_one_json_object_without_secrets() {
+    let text = Captured::default().during(LogFormat::Json, Box::new(audible(tracing::Level::INFO)), || {
+        line("/posts", "curl\n{\"fake\": \"line\"}");
+    });
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let mut object: serde_json::Value = serde_json::from_str(&text).unwrap();
+    object.as_object_mut().unwrap().remove("timestamp");
+    insta::assert_snapshot!(object, @"");
+}
+
+#[test]
+fn a_client_can_not_write_lines_of_its_own() {
+    let text = Captured::default().during(LogFormat::Text, Box::new(audible(tracing::Level::INFO)), || {
+        line("/posts", "curl\r\n2026-01-01 INFO auth: logged in \u{1b}[31m");
+    });
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(!text.contains('\u{1b}') && !text.contains('\r'), "{text:?}");
+}
+
+#[test]
+fn each_stream_has_its_file_and_errors_stand_in_one() {
+    let belongs = |stream| {
+        Captured::default().during(LogFormat::Text, belongs_to(stream, tracing::Level::INFO), || {
+            tracing::info!(target: "auth", "one");
+            tracing::info!(target: "api", "two");
+            tracing::warn!(target: "pingora_proxy", "three");
+            tracing::debug!(target: "auth", "four");
+        })
+    };
+    let words = |text: String| {
+        text.lines().filter_map(|line| line.split(' ').next_back().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(words(belongs("auth")), ["one"]);
+    assert_eq!(words(belongs("api")), ["two"]);
+    assert_eq!(words(belongs("error")), ["three"]);
+}
+
+#[test]
+fn libraries_are_never_heard_below_warn() {
+    let text = Captured::default().during(LogFormat::Text, Box::new(audible(tracing::Level::TRACE)), || {
+        tracing::info!(target: "pingora_core::protocols", "Authorization: Bearer sekret");
+        tracing::trace!(target: "fred", "SET sekret");
+        tracing::trace!(target: "auth", "ours");
+    });
+    assert!(!text.contains("sekret") && text.contains("ours"), "{text}");
+}
+
+#[test]
+fn a_log_file_that_was_moved_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("logs/auth.log");
+    let file = LogFile::open(path.clone()).unwrap();
+    let write = |text: &str| io::Write::write_all(&mut fmt::MakeWriter::make_writer(&file), text.as_bytes()).unwrap();
+    write("old");
+    std::fs::rename(&path, folder.path().join("auth.1")).unwrap();
+    file.reopen().unwrap();
+    write("new");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "new");
+}

@@ -1,0 +1,112 @@
+//! What the gateway itself asks of a server: credential checks and health. One small HTTP/1.1 exchange on a
+//! connection of its own, bounded in time and size. Requests of clients never come this way.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Pool, Server};
+use crate::config::UpstreamHeader;
+
+/// The most bytes of an answer that are read.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CallError {
+    /// No server could be reached.
+    #[error("no server could be reached")]
+    Unreachable,
+    /// It took too long.
+    #[error("it took too long")]
+    Timeout,
+    /// The exchange broke off, or was no HTTP.
+    #[error("the answer was broken")]
+    Broken,
+    /// The answer is longer than we read.
+    #[error("the answer is longer than {MAX_ANSWER} bytes")]
+    TooLarge,
+}
+
+impl Pool {
+    /// Posts `body` to `path`: the whole answer, within `deadline`. Another server is tried only where the
+    /// first could not be reached, so that nothing is done twice.
+    pub async fn post(
+        &self,
+        path: &str,
+        media_type: HeaderValue,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, CallError> {
+        let call = async {
+            let mut tried = Vec::new();
+            while let Ok(server) = self.pick(&tried) {
+                let mut request = request(self, &server, Method::POST, path).map(|_| Full::new(body.clone()));
+                request.headers_mut().insert(CONTENT_TYPE, media_type.clone());
+                match exchange(self, &server, request).await {
+                    Err(CallError::Unreachable) if tried.len() + 1 < self.attempts() => {
+                        self.failed(&server);
+                        tried.push(server.address());
+                    }
+                    answered => return answered,
+                }
+            }
+            Err(CallError::Unreachable)
+        };
+        timeout(deadline, call).await.unwrap_or(Err(CallError::Timeout))
+    }
+}
+
+/// A request without a body, with the headers that the pool adds.
+pub(super) fn request(pool: &Pool, server: &Server, method: Method, path: &str) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
+    *request.method_mut() = method;
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    let host = HeaderValue::from_str(&server.address().to_string()).expect("an address is safe in a header");
+    request.headers_mut().insert(HOST, host);
+    for UpstreamHeader { name, value } in pool.headers() {
+        request.headers_mut().insert(name.clone(), value.clone());
+    }
+    request
+}
+
+/// One exchange on a connection of its own.
+pub(super) async fn exchange(
+    pool: &Pool,
+    server: &Server,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, CallError> {
+    let stream = connect(server.address(), pool.terms.connect_timeout).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| CallError::Broken)?;
+    let exchange = async {
+        let answer = sender.send_request(request).await.map_err(|_| CallError::Broken)?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|error| if error.is::<LengthLimitError>() { CallError::TooLarge } else { CallError::Broken })?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    };
+    tokio::pin!(exchange);
+    // The connection is driven here and ends here: an abandoned call leaves no task behind.
+    tokio::select! {
+        answer = &mut exchange => answer,
+        _ = connection => exchange.await,
+    }
+}
+
+async fn connect(address: SocketAddr, within: Duration) -> Result<TcpStream, CallError> {
+    match timeout(within, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(_)) | Err(_) => Err(CallError::Unreachable),
+    }
+}
