@@ -16,6 +16,7 @@ use crate::session::{Lifetimes, Presented, Rotation, Session, UserState};
 pub mod embedded;
 pub mod measured;
 pub mod redis;
+mod text;
 
 /// Why the store gave no answer. Unknown, never "no": nothing may be ended or cleared because of it.
 #[derive(Debug, Error)]
@@ -149,7 +150,8 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Rotation, StoreError>;
 
-    /// Whether an access token stands, and its user's limits, in one round trip.
+    /// Whether an access token stands, and its user's limits, in one round trip. These limits count apart
+    /// from those of [`Store::take`].
     async fn check(&self, check: &Check<'_>, now: Timestamp) -> Result<Standing, StoreError>;
 
     /// Takes one from each of these limits, in order, until one refuses: the decisions so far.
@@ -171,7 +173,7 @@ pub trait Store: Send + Sync + 'static {
     /// The user's state; the default for one never seen.
     async fn user(&self, subject: &Subject) -> Result<UserState, StoreError>;
 
-    /// Disables or enables a user; disabling ends all their sessions.
+    /// Disables or enables a user; disabling also does all that [`Ending::All`] does.
     async fn set_disabled(
         &self,
         subject: &Subject,
