@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use portcullis::config::{self, Config, ConfigErrors};
-use portcullis::routing::RouteTable;
+use portcullis::routing::{Route, RouteTable, Target};
 use toml::{Table, Value};
 
 use crate::{GOOD_SECRET, env};
@@ -51,11 +52,49 @@ fn a_loaded_configuration_has_no_conflicts() {
         let config = load(&fs::read_to_string(&path).unwrap()).unwrap();
         assert!(RouteTable::conflicts(&config.routes).is_empty());
         for route in &config.routes {
-            if let portcullis::routing::Target::Upstream { id, .. } = &route.target {
+            if let Target::Upstream { id, .. } = &route.target {
                 assert!(config.upstreams.contains_key(id), "{}: {id}", path.display());
             }
         }
     }
+}
+
+/// One line for each route: what it matches, who may pass, where to, and its limits.
+fn outline(config: &Config) -> String {
+    let line = |route: &Arc<Route>| {
+        let limits = route.limits.iter().map(|limit| {
+            format!(" {}={}x{}/{:?}", limit.id, limit.quota.burst(), limit.quota.interval_micros() / 1000, limit.by)
+        });
+        let target = match &route.target {
+            Target::Upstream { id, rewrite: None } => id.to_string(),
+            Target::Upstream { id, rewrite: Some(rewrite) } => format!("{id}{rewrite}"),
+            Target::Endpoint(endpoint) => format!("{endpoint:?}"),
+        };
+        let Route { id, methods, host, path, policy, .. } = &**route;
+        format!("{id}: {methods} {host}{path} {policy:?} -> {target}{}", limits.collect::<String>())
+    };
+    config.routes.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_quickstart_means_what_it_says() {
+    let path = shipped().into_iter().find(|path| path.ends_with("quickstart.toml")).unwrap();
+    let config = load(&fs::read_to_string(path).unwrap()).unwrap();
+    insta::assert_snapshot!(outline(&config), @r#"
+    auth.login: POST */auth/login Public -> Login auth.login.address=30x2000/Address auth.login.account=10x6000/Account
+    auth.refresh: POST */auth/refresh Public -> Refresh
+    auth.logout: POST,DELETE */auth/logout Public -> Logout
+    auth.me: GET */auth/me Authenticated -> Me
+    auth.end_session: DELETE */auth/sessions/{sid} Authenticated -> EndSession
+    auth.sessions: GET */auth/sessions Authenticated -> Sessions
+    auth.jwks: GET */.well-known/jwks.json Public -> Jwks
+    register: POST */auth/register Public -> backend/users register=10x6000/Address
+    password: PUT */auth/password Authenticated -> backend/users/me/password user=20x600/User
+    account: GET,PUT,DELETE */users/me Authenticated -> backend user=20x600/User
+    name-taken: GET */users/exists/{name} Public -> backend readers=100x100/Address
+    posts-read: GET */posts/* Optional -> backend readers=100x100/Address user=20x600/User
+    posts-write: POST,PUT,DELETE */posts/* Authenticated -> backend user=20x600/User
+    "#);
 }
 
 #[test]

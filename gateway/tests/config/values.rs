@@ -222,3 +222,57 @@ fn what_is_written_by_mistake_does_not_spoil_the_terminal() {
     let shown = mistakes(&with("policy", &format!("policy = \"{}\\u001b[31m\"", "x".repeat(100))));
     assert!(shown.len() < 250 && !shown.contains('\u{1b}'), "{shown}");
 }
+
+#[test]
+fn every_span_of_time_ends_up_where_it_belongs() {
+    let text = r#"
+keepalive = "1s"
+read_timeout = "2s"
+write_timeout = "3s"
+"#;
+    let config = parse(&with("address", &format!("address = \"127.0.0.1:0\"{text}"))).unwrap();
+    let listener = &config.listeners[0];
+    insta::assert_compact_debug_snapshot!(
+        (listener.keepalive, listener.read_timeout, listener.write_timeout), @"(1s, 2s, 3s)");
+
+    let text = r#"servers = ["a:1"]
+connect_timeout = "1s"
+read_timeout = "2s"
+write_timeout = "3s"
+idle_timeout = "4s"
+tunnel_timeout = "5s"
+resolve_interval = "6s"
+"#;
+    let up = parse(&with("servers", text)).unwrap().upstreams.into_values().next().unwrap();
+    let spans = (up.connect_timeout, up.read_timeout, up.write_timeout, up.idle_timeout, up.tunnel_timeout);
+    insta::assert_compact_debug_snapshot!((spans, up.resolve_interval), @"((1s, 2s, 3s, 4s, 5s), 6s)");
+
+    let text = r#"audience = "a"
+access_ttl = "1s"
+refresh_ttl = "2s"
+absolute_ttl = "3s"
+retry_window = "4s"
+leeway = "5s"
+"#;
+    let tokens = parse(&with("audience", text)).unwrap().tokens;
+    insta::assert_compact_debug_snapshot!(
+        (tokens.access_ttl, tokens.lifetimes, tokens.leeway),
+        @"(1s, Lifetimes { idle: 2s, absolute: 3s, retry_window: 4s }, 5s)");
+
+    let text = r#"
+[login]
+upstream = "backend"
+path = "/login"
+subject = "/id"
+timeout = "1s"
+backoff = { free = 2, first = "3s", longest = "4s", forget = "5s" }
+[shutdown]
+notice = "6s"
+deadline = "7s"
+"#;
+    let config = parse(&and(text)).unwrap();
+    let login = config.login.unwrap();
+    insta::assert_compact_debug_snapshot!(
+        (login.timeout, login.backoff, config.shutdown),
+        @"(1s, Backoff { free: 2, first: 3s, longest: 4s, forget: 5s }, Shutdown { notice: 6s, deadline: 7s })");
+}
