@@ -35,11 +35,13 @@ impl Timestamp {
     }
 
     /// This moment and `span` more; stops at the end of time instead of wrapping.
+    #[must_use]
     pub fn after(self, span: Duration) -> Self {
         Self(self.0.saturating_add(micros(span)))
     }
 
     /// `span` before this moment.
+    #[must_use]
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(micros(span)))
     }

@@ -1,6 +1,6 @@
 //! THE JOURNEY: what happens to a request, in order. Everything here decides; nothing here computes.
 //!
-//! The engine calls the methods of [`ProxyHttp`] from the top: read it safely, [`Gateway::admit`] it, pick
+//! The engine calls the methods of [`ProxyHttp`] from the top: read it safely, `admit` it, pick
 //! a server, assert who is calling, send the answer back, write one line. Without a [`Permit`] there is no
 //! way past `request_filter`.
 

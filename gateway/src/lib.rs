@@ -3,7 +3,9 @@
 //! The library exists so that tests can run whole gateways; its API promises nothing to others.
 
 pub mod admin;
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod gateway;

@@ -164,7 +164,9 @@ impl Pool {
         for gone in old.iter().filter(|server| !addresses.contains(&server.address())) {
             self.metrics.upstream_server_gone(&self.id, gone.address());
         }
-        new.iter().for_each(|server| self.report(server));
+        for server in &new {
+            self.report(server);
+        }
         self.servers.store(Arc::new(new));
     }
 }

@@ -28,17 +28,31 @@ const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// path and the same host.
 pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
     framing::check(request.version, &request.headers)?;
-    let authority = framing::authority(&request.uri, &request.headers)?.to_owned();
+    framing::authority(&request.uri, &request.headers)?;
     let canonical = path::canonical(request.uri.path())?;
-    let changed = canonical != request.uri.path() || request.uri.authority().is_some();
-    if changed {
-        let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let target = format!("{canonical}{query}");
+    // The engine forwards an absolute target as it came and shows us its path only (RFC 9112 §3.2.2). It
+    // has refused one whose authority is not the host.
+    let as_sent = request.uri.path_and_query().map_or("", |target| target.as_str());
+    let origin_form = request.raw_path() == as_sent.as_bytes();
+    if !origin_form && !is_http(request.raw_path()) {
+        return Err(Malformed::Path("it is neither a path nor an http URL"));
+    }
+    if !origin_form || canonical != request.uri.path() {
+        let target = with_query(&canonical, request.uri.query());
         request.set_uri(target.parse().map_err(|_| Malformed::Path("it can't be written canonically"))?);
-        // RFC 9112 §3.2.2: the target's authority is the host.
-        request.insert_header(http::header::HOST, authority).map_err(|_| Malformed::Host)?;
     }
     Ok(())
+}
+
+fn is_http(target: &[u8]) -> bool {
+    let begins =
+        |scheme: &str| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()));
+    begins("http://") || begins("https://")
+}
+
+/// A target of this path and the query that the request had.
+pub fn with_query(path: &str, query: Option<&str>) -> String {
+    query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
 /// The request as those see it who decide about it.
@@ -97,7 +111,7 @@ pub async fn answer(session: &mut Session, journey: &Journey, reply: Reply) -> R
     if !bodyless {
         session.as_mut().write_response_body(body, true).await?;
     }
-    session.as_mut().finish_body().await.map(|_| ())
+    session.as_mut().finish_body().await
 }
 
 /// Adds what every answer carries: the request's name, and what limits said.

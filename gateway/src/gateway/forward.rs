@@ -10,6 +10,7 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
+use super::exchange;
 use crate::journey::Journey;
 use crate::metrics::Metrics;
 use crate::policy::Permit;
@@ -42,12 +43,14 @@ pub(super) fn peer(session: &mut Session, journey: &mut Journey) -> Result<Box<H
     Ok(peer)
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "the engine takes its errors boxed")]
 fn failed(journey: &mut Journey, denied: Denied) -> Box<Error> {
     journey.failed = Some(denied);
     Error::explain(ErrorType::ConnectError, "no server to try").into_up()
 }
 
 /// Notes that a server can't be reached, and has the engine try another if there is one.
+#[expect(clippy::unnecessary_box_returns, reason = "the engine takes its errors boxed")]
 pub(super) fn try_another(journey: &mut Journey, mut error: Box<Error>, metrics: &Metrics) -> Box<Error> {
     let attempt = &journey.attempt;
     if let (Some(pool), Some(server)) = (&attempt.pool, &attempt.server) {
@@ -69,8 +72,7 @@ pub(super) fn rewrite(request: &mut RequestHeader, permit: &Permit) -> Result<()
     let route = permit.route();
     let Target::Upstream { rewrite: Some(rewrite), .. } = &route.target else { return Ok(()) };
     let path = rewrite.apply(&route.path, request.uri.path());
-    let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let target = format!("{path}{query}").parse();
+    let target = exchange::with_query(&path, request.uri.query()).parse();
     request.set_uri(target.map_err(|_| Error::explain(ErrorType::InternalError, "a rewrite that is no target"))?);
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::journey::Journey;
 use crate::metrics::Metrics;
 use crate::problem::Denied;
 use crate::telemetry::AccessLine;
+use crate::upstream::Server;
 
 use super::forward;
 
@@ -50,7 +51,7 @@ pub(super) fn request(session: &Session, error: Option<&Error>, journey: &Journe
         reason,
         subject: caller.map(|known| known.subject.as_str()),
         duration: took,
-        upstream: journey.attempt.server.as_ref().map(|server| server.address()),
+        upstream: journey.attempt.server.as_ref().map(Server::address),
         upstream_duration: journey.attempt.answered_after,
         bytes_out: session.body_bytes_sent(),
         user_agent: request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()),

@@ -152,11 +152,10 @@ impl PathPattern {
         match self.segments.len().cmp(&other.segments.len()) {
             Ordering::Less if !self.open => return false,
             Ordering::Greater if !other.open => return false,
-            Ordering::Less => theirs_first = true,
-            Ordering::Greater => ours_first = true,
             Ordering::Equal if self.open == other.open => {}
             Ordering::Equal if other.open => ours_first = true,
-            Ordering::Equal => theirs_first = true,
+            Ordering::Greater => ours_first = true,
+            Ordering::Less | Ordering::Equal => theirs_first = true,
         }
         ours_first && theirs_first
     }

@@ -76,10 +76,9 @@ impl Rewrite {
 
 fn part(segment: &str, pattern: &PathPattern) -> Result<Part, RewriteError> {
     if let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-        return match pattern.params().any(|param| param == name) {
-            true => Ok(Part::Param(name.into())),
-            false => Err(RewriteError::UnknownParam(name.to_owned())),
-        };
+        let known = pattern.params().any(|param| param == name);
+        let unknown = || RewriteError::UnknownParam(name.to_owned());
+        return known.then(|| Part::Param(name.into())).ok_or_else(unknown);
     }
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()+,=:@".contains(&byte);
     if segment.bytes().all(safe) { Ok(Part::Text(segment.into())) } else { Err(RewriteError::Text) }
