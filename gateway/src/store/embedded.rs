@@ -82,7 +82,7 @@ impl EmbeddedStore {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
-        let is_due = self.writes.fetch_add(1, Ordering::Relaxed) % sweep::EVERY == 0;
+        let is_due = self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(sweep::EVERY);
         self.write(move |connection| {
             Box::pin(async move {
                 if is_due {

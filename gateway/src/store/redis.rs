@@ -1,1 +1,349 @@
-//! x
+//! The store that many gateways share: Redis, alone, with Sentinel or as a Cluster. Each method is one Lua
+//! script beside this file, or one command, so each is one atomic step. This file and those in `redis/` are
+//! the only ones that name fred; nothing here keeps state of its own that a decision depends on.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fred::interfaces::{HashesInterface, KeysInterface};
+use tokio::sync::watch;
+
+use self::keys::Keys;
+use self::link::Link;
+pub use self::pulse::Health;
+use self::reply::{Fields, Reply, hash_text};
+use self::script::Scripts;
+use super::text::{corrupt, words};
+use super::{Check, Ending, KeyPurpose, Memory, Standing, Store, StoreError, StoredKey, Take};
+use crate::clock::{Timestamp, micros};
+use crate::ids::{Jti, PartitionCount, SessionId, Subject};
+use crate::limit::{Backoff, Decision};
+use crate::secret::Secret;
+use crate::session::{Lifetimes, Presented, Rotation, Session, UserState};
+
+mod keys;
+mod link;
+mod pulse;
+mod reply;
+mod script;
+mod settings;
+mod stored_key;
+
+/// A Redis as a store.
+pub struct RedisStore {
+    link: Link,
+    keys: Keys,
+    scripts: Scripts,
+}
+
+impl RedisStore {
+    /// Connects to the Redis at `url`; every command takes at most `timeout`, every key begins with `prefix`.
+    ///
+    /// A Redis that is not there is no error: the store answers [`StoreError::Unavailable`] until it is. Its
+    /// tasks run on the runtime that this is called on. Fails only if the URL or the prefix is malformed.
+    pub async fn connect(
+        url: &Secret,
+        timeout: Duration,
+        connections: usize,
+        prefix: &str,
+    ) -> Result<Self, StoreError> {
+        if prefix.is_empty() || prefix.contains(['{', '}']) {
+            return Err(StoreError::Unavailable("the prefix of keys is empty or has a brace".to_owned()));
+        }
+        let link = Link::open(url, timeout, connections).await?;
+        Ok(Self { link, keys: Keys::new(prefix), scripts: Scripts::new() })
+    }
+
+    /// Whether Redis answers, as a task finds out every second.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.link.health()
+    }
+
+    async fn end_as(
+        &self,
+        subject: &Subject,
+        (ending, sid): (&str, Option<SessionId>),
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let partition = self.partition(subject);
+        let keys = vec![self.keys.sessions(partition, subject), self.keys.user(partition, subject)];
+        let args = [
+            moment(now),
+            subject.to_string(),
+            ending.to_owned(),
+            sid.map(|sid| sid.to_string()).unwrap_or_default(),
+            span(memory.access_life),
+        ];
+        let script = &self.scripts.end;
+        let (word, mut reply) = self.link.run_in_time(script, self.keys.base(partition), keys, args).await?;
+        if word == "ended" { reply.number() } else { Err(unknown(&word)) }
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    fn partitions(&self) -> PartitionCount {
+        if self.link.is_cluster() { PartitionCount::CLUSTER } else { PartitionCount::ONE }
+    }
+
+    async fn ping(&self) -> Result<Duration, StoreError> {
+        self.link.ping().await
+    }
+
+    async fn open(&self, session: Session) -> Result<Option<Session>, StoreError> {
+        let partition = session.id.partition();
+        let keys = vec![
+            self.keys.session(session.id),
+            self.keys.user(partition, &session.subject),
+            self.keys.sessions(partition, &session.subject),
+        ];
+        let args = [moment(session.rotated_at), session.id.to_string(), moment(session.expires_at)];
+        let args = args.into_iter().chain(fields(&session));
+        let base = self.keys.base(partition);
+        let (word, mut reply) = self.link.run_in_time(&self.scripts.open, base, keys, args).await?;
+        match word.as_str() {
+            "opened" => Ok(Some(Session { epoch: reply.number()?, ..session })),
+            "disabled" => Ok(None),
+            _ => Err(unknown(&word)),
+        }
+    }
+
+    async fn rotate(
+        &self,
+        presented: &Presented,
+        lifetimes: &Lifetimes,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        let Presented { sid, generation, hash, successor } = *presented;
+        let Lifetimes { idle, absolute, retry_window } = *lifetimes;
+        let args = [
+            sid.to_string(),
+            moment(now),
+            generation.to_string(),
+            hash_text(hash),
+            hash_text(successor),
+            span(idle),
+            span(absolute),
+            span(retry_window),
+            span(memory.access_life),
+        ];
+        let (base, keys) = (self.keys.base(sid.partition()), vec![self.keys.session(sid)]);
+        let (word, reply) = self.link.run_in_time(&self.scripts.rotate, base, keys, args).await?;
+        match word.as_str() {
+            "rotated" => reply.session(sid).map(Rotation::Rotated),
+            "replayed" => reply.session(sid).map(Rotation::Replayed),
+            "reused" => reply.session(sid).map(Rotation::Reused),
+            "ended" => Ok(Rotation::Ended),
+            _ => Err(unknown(&word)),
+        }
+    }
+
+    async fn check(&self, check: &Check<'_>, now: Timestamp) -> Result<Standing, StoreError> {
+        let Check { subject, sid, jti, epoch, takes } = *check;
+        let partition = self.partition(subject);
+        let mut keys = vec![
+            self.keys.blacklisted_token(partition, jti),
+            self.keys.blacklisted_session(partition, sid),
+            self.keys.user(partition, subject),
+        ];
+        keys.extend(takes.iter().map(|take| self.keys.user_limit(partition, take)));
+        let args = [moment(now), epoch.to_string()].into_iter().chain(quotas(takes)).collect();
+        let mut reply = self.link.run(&self.scripts.check, keys, args).await?;
+        match reply.text()?.as_str() {
+            "good" => reply.decisions().map(Standing::Good),
+            "revoked" => Ok(Standing::Revoked),
+            word => Err(unknown(word)),
+        }
+    }
+
+    async fn take(&self, takes: &[Take], now: Timestamp) -> Result<Vec<Decision>, StoreError> {
+        // In a Cluster each limit may be in another place, and a script reaches only one.
+        let at_once = if self.link.is_cluster() { 1 } else { takes.len().max(1) };
+        let mut decisions = Vec::with_capacity(takes.len());
+        for takes in takes.chunks(at_once) {
+            let keys = takes.iter().map(|take| self.keys.limit(take)).collect();
+            let args = std::iter::once(moment(now)).chain(quotas(takes)).collect();
+            let mut reply = self.link.run(&self.scripts.take, keys, args).await?;
+            let word = reply.text()?;
+            if word != "taken" {
+                return Err(unknown(&word));
+            }
+            decisions.extend(reply.decisions()?);
+            if decisions.last().is_some_and(|decision| !decision.allowed) {
+                break;
+            }
+        }
+        Ok(decisions)
+    }
+
+    async fn end(&self, subject: &Subject, ending: Ending, memory: Memory, now: Timestamp) -> Result<u64, StoreError> {
+        let ending = match ending {
+            Ending::This(sid) => ("this", Some(sid)),
+            Ending::Others(sid) => ("others", Some(sid)),
+            Ending::All => ("all", None),
+        };
+        self.end_as(subject, ending, memory, now).await
+    }
+
+    async fn revoke(&self, subject: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let partition = self.partition(subject);
+        let keys = vec![self.keys.blacklisted_token(partition, jti)];
+        let args = [subject.to_string(), jti.to_string(), moment(until), moment(now)];
+        let script = &self.scripts.revoke;
+        self.link.run_in_time(script, self.keys.base(partition), keys, args).await?;
+        Ok(())
+    }
+
+    async fn session(&self, sid: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
+        let key = self.keys.session(sid);
+        let fields: HashMap<String, String> = self.link.ask(|client| client.hgetall(key)).await?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let session = reply::session(sid, &Fields(fields))?;
+        Ok(Some(session).filter(|session| session.expires_at > now))
+    }
+
+    async fn sessions(&self, subject: &Subject, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        let partition = self.partition(subject);
+        let keys = vec![self.keys.sessions(partition, subject)];
+        let args = vec![self.keys.base(partition), moment(now)];
+        let mut reply = self.link.run(&self.scripts.sessions, keys, args).await?;
+        let mut sessions = Vec::new();
+        while !reply.is_empty() {
+            let mut one: Reply = reply.list()?;
+            let sid = SessionId::parse(&one.text()?).map_err(corrupt)?;
+            sessions.push(one.session(sid)?);
+        }
+        sessions.retain(|session| session.expires_at > now);
+        sessions.sort_by_key(|session| (session.created_at, session.id.to_string()));
+        Ok(sessions)
+    }
+
+    async fn user(&self, subject: &Subject) -> Result<UserState, StoreError> {
+        let key = self.keys.user(self.partition(subject), subject);
+        let question = |client| HashesInterface::hmget(client, key, vec!["epoch", "disabled"]);
+        let (epoch, disabled): (Option<u64>, Option<u8>) = self.link.ask(question).await?;
+        Ok(UserState { epoch: epoch.unwrap_or(0), disabled: disabled == Some(1) })
+    }
+
+    async fn set_disabled(
+        &self,
+        subject: &Subject,
+        disabled: bool,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if disabled {
+            return self.end_as(subject, ("disable", None), memory, now).await.map(drop);
+        }
+        let partition = self.partition(subject);
+        let keys = vec![self.keys.user(partition, subject)];
+        let args = [subject.to_string(), span(memory.access_life)];
+        let script = &self.scripts.enable;
+        self.link.run_in_time(script, self.keys.base(partition), keys, args).await?;
+        Ok(())
+    }
+
+    async fn login_delay(&self, key: &str, now: Timestamp) -> Result<Duration, StoreError> {
+        let key = self.keys.login(key);
+        let question = |client| HashesInterface::hmget(client, key, vec!["failed_at", "wait"]);
+        let (failed_at, wait): (Option<i64>, Option<u64>) = self.link.ask(question).await?;
+        let (Some(failed_at), Some(wait)) = (failed_at, wait) else { return Ok(Duration::ZERO) };
+        let wait = Duration::from_micros(wait);
+        // Never longer than the delay that was earned, even if the clock stepped back since.
+        Ok(Timestamp::from_micros(failed_at).after(wait).since(now).min(wait))
+    }
+
+    async fn login_failed(&self, key: &str, backoff: &Backoff, now: Timestamp) -> Result<Duration, StoreError> {
+        let Backoff { free, first, longest, forget } = *backoff;
+        let keys = vec![self.keys.login(key)];
+        let args = vec![moment(now), free.to_string(), span(first), span(longest), span(forget)];
+        let mut reply = self.link.run(&self.scripts.login_failed, keys, args).await?;
+        match reply.text()?.as_str() {
+            "failed" => reply.number().map(Duration::from_micros),
+            word => Err(unknown(word)),
+        }
+    }
+
+    async fn login_succeeded(&self, key: &str) -> Result<(), StoreError> {
+        let key = self.keys.login(key);
+        self.link.ask(|client| client.del::<u64, _>(key)).await.map(drop)
+    }
+
+    async fn keys(&self, purpose: KeyPurpose) -> Result<Vec<StoredKey>, StoreError> {
+        let key = self.keys.keys(purpose);
+        let fields = self.link.ask(|client| client.hgetall(key)).await?;
+        stored_key::newest_first(purpose, fields)
+    }
+
+    async fn add_key(&self, key: &StoredKey) -> Result<(), StoreError> {
+        let (place, name, text) = (self.keys.keys(key.purpose), key.name.clone(), stored_key::write(key));
+        self.link.ask(|client| client.hsetnx::<bool, _, _, _>(place, name, text)).await.map(drop)
+    }
+
+    async fn found_keys(&self, first: &StoredKey) -> Result<Vec<StoredKey>, StoreError> {
+        let keys = vec![self.keys.keys(first.purpose)];
+        let args = vec![first.name.clone(), stored_key::write(first)];
+        let mut reply = self.link.run(&self.scripts.found_keys, keys, args).await?;
+        let mut fields = HashMap::new();
+        while !reply.is_empty() {
+            fields.insert(reply.text()?, reply.text()?);
+        }
+        stored_key::newest_first(first.purpose, fields)
+    }
+}
+
+/// The fields of a session's hash and their values, but for the epoch, which is the script's to set.
+fn fields(session: &Session) -> impl Iterator<Item = String> {
+    let Session {
+        id: _,
+        subject,
+        grants,
+        generation,
+        token_hash,
+        rotated_at,
+        created_at,
+        expires_at,
+        epoch: _,
+        address,
+        user_agent,
+    } = session;
+    [
+        ("sub", subject.to_string()),
+        ("roles", words(&grants.roles)),
+        ("scopes", words(&grants.scopes)),
+        ("generation", generation.to_string()),
+        ("token_hash", hash_text(*token_hash)),
+        ("rotated_at", moment(*rotated_at)),
+        ("created_at", moment(*created_at)),
+        ("expires_at", moment(*expires_at)),
+        ("ip", address.to_string()),
+        ("user_agent", user_agent.clone()),
+    ]
+    .into_iter()
+    .flat_map(|(name, value)| [name.to_owned(), value])
+}
+
+/// What the scripts need to know of each limit.
+fn quotas(takes: &[Take]) -> impl Iterator<Item = String> {
+    takes.iter().flat_map(|take| [take.quota.interval_micros().to_string(), span(take.quota.window())])
+}
+
+fn moment(at: Timestamp) -> String {
+    at.as_micros().min(MOST_EXACT).to_string()
+}
+
+fn span(span: Duration) -> String {
+    micros(span).min(MOST_EXACT).to_string()
+}
+
+/// A Lua number is exact up to here, 2^53: the year 2255.
+const MOST_EXACT: i64 = 1 << 53;
+
+fn unknown(word: &str) -> StoreError {
+    corrupt(format_args!("a script answered with an unknown word of {} bytes", word.len()))
+}

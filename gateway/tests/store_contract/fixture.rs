@@ -1,0 +1,105 @@
+//! A store for one test, with what it needs to live, and sessions and tokens to try it with.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::clock::Timestamp;
+use portcullis::ids::{Jti, LimitId, Role, Scope, SessionId, Subject};
+use portcullis::limit::Quota;
+use portcullis::policy::Grants;
+use portcullis::secret::Secret;
+use portcullis::session::{Lifetimes, Presented, Session, TokenHash};
+use portcullis::store::embedded::EmbeddedStore;
+use portcullis::store::redis::RedisStore;
+use portcullis::store::{Check, Memory, Store, Take};
+
+use crate::redis_server::RedisServer;
+
+/// A store and whatever must not go before it does.
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<dyn Store>,
+    _kept: Box<dyn Any + Send>,
+}
+
+pub(crate) async fn embedded() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(folder.path().join("state.db")).await.unwrap();
+    Fixture { store: Arc::new(store), _kept: Box::new(folder) }
+}
+
+pub(crate) async fn redis() -> Fixture {
+    let server = RedisServer::start();
+    let store = connect(&server, Duration::from_secs(5)).await;
+    Fixture { store: Arc::new(store), _kept: Box::new(server) }
+}
+
+pub(crate) async fn connect(server: &RedisServer, timeout: Duration) -> RedisStore {
+    RedisStore::connect(&Secret::new(server.url()), timeout, 2, "portcullis").await.unwrap()
+}
+
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+pub(crate) const MEMORY: Memory = Memory { access_life: Duration::from_mins(15) };
+pub(crate) const LIFETIMES: Lifetimes = Lifetimes {
+    idle: Duration::from_hours(1),
+    absolute: Duration::from_hours(3),
+    retry_window: Duration::from_secs(30),
+};
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) fn subject(name: &str) -> Subject {
+    Subject::parse(name).unwrap()
+}
+
+/// The hash of the token of `sid` at `generation`.
+pub(crate) fn hash(sid: SessionId, generation: u32) -> TokenHash {
+    let mut hash = [0; 32];
+    hash[..16].copy_from_slice(sid.as_bytes());
+    hash[28..].copy_from_slice(&generation.to_be_bytes());
+    TokenHash(hash)
+}
+
+/// The token of `sid` at `generation`.
+pub(crate) fn token(sid: SessionId, generation: u32) -> Presented {
+    Presented { sid, generation, hash: hash(sid, generation), successor: hash(sid, generation.saturating_add(1)) }
+}
+
+/// A session that has just begun, with everything in it that can be.
+pub(crate) fn session(store: &dyn Store, subject: &Subject, now: Timestamp) -> Session {
+    let id = SessionId::random(store.partition(subject));
+    Session {
+        id,
+        subject: subject.clone(),
+        grants: Grants {
+            roles: ["admin", "user"].map(|role| Role::parse(role).unwrap()).into(),
+            scopes: ["posts:read", "posts:write"].map(|scope| Scope::parse(scope).unwrap()).into(),
+        },
+        generation: 0,
+        token_hash: hash(id, 0),
+        rotated_at: now,
+        created_at: now,
+        expires_at: LIFETIMES.expiry(now, now),
+        epoch: 0,
+        address: "2001:db8::7".parse().unwrap(),
+        user_agent: "Mozilla/5.0 (a \"quoted\" one; ünïcode)".to_owned(),
+    }
+}
+
+/// Opens one for `subject`.
+pub(crate) async fn opened(store: &dyn Store, subject: &Subject, now: Timestamp) -> Session {
+    store.open(session(store, subject, now)).await.unwrap().unwrap()
+}
+
+/// A check of some access token of `session`.
+pub(crate) fn check_of(session: &Session) -> Check<'_> {
+    Check { subject: &session.subject, sid: session.id, jti: Jti::random(), epoch: session.epoch, takes: &[] }
+}
+
+/// Takes from a limit of `burst`, one a second.
+pub(crate) fn take(limit: &str, key: &str, burst: u32) -> Take {
+    let quota = Quota::new(1, secs(1), burst).unwrap();
+    Take { limit: LimitId::parse(limit).unwrap(), key: key.to_owned(), quota }
+}

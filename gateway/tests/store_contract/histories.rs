@@ -1,0 +1,260 @@
+//! Generated histories of two users: each step is taken by the store and by the model, and both must answer
+//! the same. Redis decides in Lua what the model decides in Rust, so this is what holds the two together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::clock::Timestamp;
+use portcullis::ids::{Jti, SessionId, Subject};
+use portcullis::limit::{Backoff, Quota};
+use portcullis::session::{Lifetimes, Presented, Session, TokenHash};
+use portcullis::store::{Check, Ending, Store, Take};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::fixture::{Fixture, MEMORY, NOW, secs, session, subject, token};
+use crate::model::Model;
+
+const HISTORIES: u32 = 2000;
+
+/// Comparing everything costs five questions, so it is done after each so many steps, and at the end.
+const COMPARE_EVERY: usize = 4;
+
+/// Short, so that histories run into every end.
+const LIFETIMES: Lifetimes = Lifetimes {
+    idle: Duration::from_mins(10),
+    absolute: Duration::from_mins(30),
+    retry_window: Duration::from_secs(30),
+};
+
+const BACKOFF: Backoff = Backoff {
+    free: 1,
+    first: Duration::from_millis(700),
+    longest: Duration::from_secs(9),
+    forget: Duration::from_mins(1),
+};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Open(Index),
+    /// Presents a token so many generations from the current one.
+    Rotate {
+        session: Index,
+        off: i64,
+        forged: bool,
+    },
+    EndThis(Index, Index),
+    EndOthers(Index, Index),
+    EndAll(Index),
+    Disable(Index, bool),
+    Revoke {
+        token: Index,
+        secs: u64,
+    },
+    Check {
+        session: Index,
+        token: Index,
+        epoch: u64,
+        takes: Vec<(u8, u32)>,
+    },
+    /// The clock of whoever takes may be behind.
+    Take {
+        takes: Vec<(u8, u32)>,
+        behind_ms: u64,
+    },
+    LoginFailed {
+        key: u8,
+        behind_ms: u64,
+    },
+    LoginSucceeded(u8),
+    Wait(Duration),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let takes = || prop::collection::vec((0_u8..2, 1_u32..4), 0..4);
+    let behind = || prop_oneof![3 => Just(0_u64), 1 => 0_u64..5_000];
+    let index = any::<Index>;
+    prop_oneof![
+        3 => index().prop_map(Step::Open),
+        8 => (index(), prop_oneof![6 => Just(0_i64), 3 => Just(-1), 1 => -3_i64..3], prop::bool::weighted(0.05))
+            .prop_map(|(session, off, forged)| Step::Rotate { session, off, forged }),
+        1 => (index(), index()).prop_map(|(user, session)| Step::EndThis(user, session)),
+        1 => (index(), index()).prop_map(|(user, session)| Step::EndOthers(user, session)),
+        1 => index().prop_map(Step::EndAll),
+        1 => (index(), any::<bool>()).prop_map(|(user, disabled)| Step::Disable(user, disabled)),
+        1 => (index(), 0_u64..1200).prop_map(|(token, secs)| Step::Revoke { token, secs }),
+        4 => (index(), index(), 0_u64..3, takes())
+            .prop_map(|(session, token, epoch, takes)| Step::Check { session, token, epoch, takes }),
+        3 => (takes(), behind()).prop_map(|(takes, behind_ms)| Step::Take { takes, behind_ms }),
+        2 => (0_u8..2, behind()).prop_map(|(key, behind_ms)| Step::LoginFailed { key, behind_ms }),
+        1 => (0_u8..2).prop_map(Step::LoginSucceeded),
+        5 => prop_oneof![
+            4 => (0_u64..3_000_000).prop_map(Duration::from_micros),
+            3 => (1_u64..60).prop_map(Duration::from_secs),
+            1 => (1_u64..20).prop_map(Duration::from_mins),
+        ].prop_map(Step::Wait),
+    ]
+}
+
+/// Runs the histories on one store, each with users of its own.
+pub(crate) fn agree(fixture: impl Future<Output = Fixture>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let fixture = runtime.block_on(fixture);
+    let mut runner = TestRunner::new(Config { cases: HISTORIES, failure_persistence: None, ..Config::default() });
+    let (histories, mut count) = (prop::collection::vec(step(), 1..40), std::cell::Cell::new(0_u32));
+    let outcome = runner.run(&histories, |steps| {
+        count.set(count.get() + 1);
+        let mut history = History::new(Arc::clone(&fixture.store), count.get());
+        for (number, step) in steps.iter().enumerate() {
+            runtime.block_on(history.take(step))?;
+            if number % COMPARE_EVERY == 0 {
+                runtime.block_on(history.compare())?;
+            }
+        }
+        runtime.block_on(history.compare())
+    });
+    drop(fixture);
+    assert!(*count.get_mut() >= HISTORIES);
+    outcome.unwrap();
+}
+
+struct History {
+    store: Arc<dyn Store>,
+    model: Model,
+    number: u32,
+    users: [Subject; 2],
+    /// All that were ever opened, as they were then or when they last moved on.
+    sessions: Vec<Session>,
+    tokens: [Jti; 3],
+    now: Timestamp,
+}
+
+type Outcome = Result<(), TestCaseError>;
+
+impl History {
+    fn new(store: Arc<dyn Store>, number: u32) -> Self {
+        Self {
+            store,
+            model: Model::default(),
+            number,
+            users: [subject(&format!("alice-{number}")), subject(&format!("bob-{number}"))],
+            sessions: Vec::new(),
+            tokens: [Jti::random(), Jti::random(), Jti::random()],
+            now: NOW,
+        }
+    }
+
+    async fn take(&mut self, step: &Step) -> Outcome {
+        match step {
+            Step::Open(user) => self.open(user).await?,
+            Step::Rotate { session, off, forged } => self.rotate(session, *off, *forged).await?,
+            Step::EndThis(user, session) => self.end(user, Ending::This(self.sid(session))).await?,
+            Step::EndOthers(user, session) => self.end(user, Ending::Others(self.sid(session))).await?,
+            Step::EndAll(user) => self.end(user, Ending::All).await?,
+            Step::Disable(user, disabled) => {
+                let user = user.get(&self.users);
+                self.store.set_disabled(user, *disabled, MEMORY, self.now).await.unwrap();
+                self.model.set_disabled(user, *disabled, MEMORY, self.now);
+            }
+            Step::Revoke { token, secs: life } => {
+                let (jti, until) = (*token.get(&self.tokens), self.now.after(secs(*life)));
+                self.store.revoke(&self.users[0], jti, until, self.now).await.unwrap();
+                self.model.revoke(jti, until);
+            }
+            Step::Check { session, token, epoch, takes } => self.check(session, token, *epoch, takes).await?,
+            Step::Take { takes, behind_ms } => {
+                let (takes, now) = (self.takes(takes), self.behind(*behind_ms));
+                prop_assert_eq!(self.store.take(&takes, now).await.unwrap(), self.model.take(&takes, now));
+            }
+            Step::LoginFailed { key, behind_ms } => self.login_failed(*key, self.behind(*behind_ms)).await?,
+            Step::LoginSucceeded(key) => {
+                let key = self.login(*key);
+                self.store.login_succeeded(&key).await.unwrap();
+                self.model.login_succeeded(&key);
+            }
+            Step::Wait(span) => self.now = self.now.after(*span),
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, user: &Index) -> Outcome {
+        let asked = session(&*self.store, user.get(&self.users), self.now);
+        let asked = Session { expires_at: LIFETIMES.expiry(self.now, self.now), ..asked };
+        let kept = self.store.open(asked.clone()).await.unwrap();
+        prop_assert_eq!(&kept, &self.model.open(asked));
+        self.sessions.extend(kept);
+        Ok(())
+    }
+
+    async fn rotate(&mut self, index: &Index, off: i64, forged: bool) -> Outcome {
+        let sid = self.sid(index);
+        let current = self.model.session(sid, self.now).map_or(0, |session| session.generation);
+        let presented = token(sid, u32::try_from(i64::from(current) + off).unwrap_or(0));
+        let presented = if forged { Presented { hash: TokenHash([9; 32]), ..presented } } else { presented };
+        let rotation = self.store.rotate(&presented, &LIFETIMES, MEMORY, self.now).await.unwrap();
+        prop_assert_eq!(rotation, self.model.rotate(&presented, &LIFETIMES, MEMORY, self.now));
+        Ok(())
+    }
+
+    async fn end(&mut self, user: &Index, ending: Ending) -> Outcome {
+        let user = user.get(&self.users);
+        let ended = self.store.end(user, ending, MEMORY, self.now).await.unwrap();
+        prop_assert_eq!(ended, self.model.end(user, ending, MEMORY, self.now));
+        Ok(())
+    }
+
+    async fn check(&mut self, index: &Index, jti: &Index, epoch: u64, takes: &[(u8, u32)]) -> Outcome {
+        let sid = self.sid(index);
+        let owner = self.sessions.iter().find(|session| session.id == sid);
+        let subject = owner.map_or_else(|| self.users[0].clone(), |session| session.subject.clone());
+        let takes = self.takes(takes);
+        let check = Check { subject: &subject, sid, jti: *jti.get(&self.tokens), epoch, takes: &takes };
+        prop_assert_eq!(self.store.check(&check, self.now).await.unwrap(), self.model.check(&check, self.now));
+        Ok(())
+    }
+
+    async fn login_failed(&mut self, key: u8, now: Timestamp) -> Outcome {
+        let key = self.login(key);
+        let wait = self.store.login_failed(&key, &BACKOFF, now).await.unwrap();
+        prop_assert_eq!(wait, self.model.login_failed(&key, &BACKOFF, now));
+        prop_assert_eq!(self.store.login_delay(&key, self.now).await.unwrap(), self.model.login_delay(&key, self.now));
+        Ok(())
+    }
+
+    /// All that can be asked about the two users.
+    async fn compare(&self) -> Outcome {
+        for user in &self.users {
+            prop_assert_eq!(self.store.user(user).await.unwrap(), self.model.user(user));
+            let listed = self.store.sessions(user, self.now).await.unwrap();
+            prop_assert_eq!(listed, self.model.sessions(user, self.now));
+        }
+        if let Some(last) = self.sessions.last() {
+            let found = self.store.session(last.id, self.now).await.unwrap();
+            prop_assert_eq!(found, self.model.session(last.id, self.now));
+        }
+        Ok(())
+    }
+
+    /// One of those that were opened; now and then one that never was.
+    fn sid(&self, index: &Index) -> SessionId {
+        let unknown = SessionId::from_bytes([0; 16]);
+        self.sessions.get(index.index(self.sessions.len() + 1)).map_or(unknown, |session| session.id)
+    }
+
+    fn behind(&self, behind_ms: u64) -> Timestamp {
+        self.now.before(Duration::from_millis(behind_ms))
+    }
+
+    fn login(&self, key: u8) -> String {
+        format!("login-{}-{key}", self.number)
+    }
+
+    /// Limits of one to three at once, one in 0.7 seconds.
+    fn takes(&self, takes: &[(u8, u32)]) -> Vec<Take> {
+        let quota = |burst| Quota::new(3, Duration::from_micros(2_100_001), burst).unwrap();
+        let limit = |id: u8| portcullis::ids::LimitId::parse(&format!("limit-{id}")).unwrap();
+        let key = format!("key-{}", self.number);
+        takes.iter().map(|(id, burst)| Take { limit: limit(*id), key: key.clone(), quota: quota(*burst) }).collect()
+    }
+}

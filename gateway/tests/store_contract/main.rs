@@ -1,0 +1,62 @@
+//! The contract of `Store`: one suite that both stores pass, generated histories checked against the pure
+//! functions, and what each store promises beyond. Each test has a store of its own, on a real SQLite file
+//! or a real redis-server; time is an argument, so nothing waits.
+
+mod contract;
+mod embedded_only;
+mod fixture;
+mod histories;
+mod model;
+mod redis_only;
+mod redis_server;
+
+macro_rules! claims {
+    ($fixture:ident: $($claim:ident)*) => {
+        mod $fixture {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $claim() {
+                    let fixture = crate::fixture::$fixture().await;
+                    crate::contract::$claim(fixture.store).await;
+                }
+            )*
+
+            #[test]
+            fn generated_histories_agree_with_the_pure_functions() {
+                crate::histories::agree(crate::fixture::$fixture());
+            }
+        }
+    };
+}
+
+/// The suite, for each store that has a fixture of this name.
+macro_rules! store_contract {
+    ($($fixture:ident),*) => {
+        $(claims! { $fixture:
+            a_session_is_kept_as_it_was_opened
+            a_session_ends_by_itself
+            sessions_are_listed_oldest_first_and_only_while_they_live
+            the_rotation_table_holds
+            a_rotation_moves_the_session_on
+            reuse_ends_the_session_and_its_access_tokens
+            a_thousand_rotations_of_one_token_have_one_winner
+            ending_one_session_leaves_the_others
+            ending_the_others_leaves_this_one
+            ending_all_raises_the_epoch
+            a_session_of_somebody_else_is_never_touched
+            a_revoked_token_falls_alone
+            a_revocation_is_over_when_it_says
+            a_disabled_user_neither_logs_in_nor_renews_nor_passes
+            a_user_never_seen_is_in_the_default_state
+            user_limits_are_taken_only_by_tokens_that_stand
+            limits_are_taken_in_order_until_one_refuses
+            limits_by_user_count_apart
+            failed_logins_wait_longer_and_are_forgotten
+            a_clock_that_steps_back_locks_nobody_out
+            keys_are_listed_newest_first_and_never_replaced
+            twenty_gateways_that_start_at_once_agree_on_one_key
+            a_ping_is_answered
+        })*
+    };
+}
+store_contract!(embedded, redis);

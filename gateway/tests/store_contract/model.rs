@@ -1,0 +1,145 @@
+//! What a store should do, in memory: the pure functions and the plainest possible bookkeeping.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use portcullis::clock::Timestamp;
+use portcullis::ids::{Jti, SessionId, Subject};
+use portcullis::limit::{Backoff, Decision};
+use portcullis::session::{Lifetimes, Presented, Rotation, Session, UserState, rotate};
+use portcullis::store::{Check, Ending, Memory, Standing, Take};
+
+#[derive(Default)]
+pub(crate) struct Model {
+    users: BTreeMap<Subject, UserState>,
+    sessions: BTreeMap<SessionId, Session>,
+    blacklist: BTreeMap<String, Timestamp>,
+    limits: BTreeMap<(bool, String, String), Timestamp>,
+    failures: BTreeMap<String, (u32, Timestamp, Duration)>,
+}
+
+impl Model {
+    pub(crate) fn user(&self, subject: &Subject) -> UserState {
+        self.users.get(subject).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn open(&mut self, session: Session) -> Option<Session> {
+        let UserState { epoch, disabled } = self.user(&session.subject);
+        let kept = Session { epoch, ..session };
+        (!disabled).then(|| {
+            self.sessions.insert(kept.id, kept.clone());
+            kept
+        })
+    }
+
+    pub(crate) fn rotate(
+        &mut self,
+        presented: &Presented,
+        lifetimes: &Lifetimes,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Rotation {
+        let session = self.sessions.remove(&presented.sid);
+        let user = session.as_ref().map(|session| self.user(&session.subject)).unwrap_or_default();
+        let rotation = rotate(session, user, presented, lifetimes, now);
+        match &rotation {
+            Rotation::Rotated(session) | Rotation::Replayed(session) => {
+                self.sessions.insert(session.id, session.clone());
+            }
+            Rotation::Reused(session) => self.blacklist(session.id.to_string(), now.after(memory.access_life)),
+            Rotation::Ended => {}
+        }
+        rotation
+    }
+
+    pub(crate) fn end(&mut self, subject: &Subject, ending: Ending, memory: Memory, now: Timestamp) -> u64 {
+        let ended: Vec<SessionId> = self
+            .sessions(subject, now)
+            .into_iter()
+            .map(|session| session.id)
+            .filter(|id| match ending {
+                Ending::This(sid) => *id == sid,
+                Ending::Others(sid) => *id != sid,
+                Ending::All => true,
+            })
+            .collect();
+        for id in &ended {
+            self.sessions.remove(id);
+            self.blacklist(id.to_string(), now.after(memory.access_life));
+        }
+        if ending == Ending::All {
+            self.users.entry(subject.clone()).or_default().epoch += 1;
+        }
+        ended.len() as u64
+    }
+
+    pub(crate) fn set_disabled(&mut self, subject: &Subject, disabled: bool, memory: Memory, now: Timestamp) {
+        if disabled {
+            self.end(subject, Ending::All, memory, now);
+        }
+        self.users.entry(subject.clone()).or_default().disabled = disabled;
+    }
+
+    pub(crate) fn revoke(&mut self, jti: Jti, until: Timestamp) {
+        self.blacklist(jti.to_string(), until);
+    }
+
+    pub(crate) fn check(&mut self, check: &Check<'_>, now: Timestamp) -> Standing {
+        let is_listed = |id: String| self.blacklist.get(&id).is_some_and(|until| *until > now);
+        let UserState { epoch, disabled } = self.user(check.subject);
+        if is_listed(check.sid.to_string()) || is_listed(check.jti.to_string()) || disabled || epoch > check.epoch {
+            return Standing::Revoked;
+        }
+        Standing::Good(self.take_all(true, check.takes, now))
+    }
+
+    pub(crate) fn take(&mut self, takes: &[Take], now: Timestamp) -> Vec<Decision> {
+        self.take_all(false, takes, now)
+    }
+
+    pub(crate) fn session(&self, sid: SessionId, now: Timestamp) -> Option<Session> {
+        self.sessions.get(&sid).filter(|session| session.expires_at > now).cloned()
+    }
+
+    pub(crate) fn sessions(&self, subject: &Subject, now: Timestamp) -> Vec<Session> {
+        let is_live = |session: &&Session| session.subject == *subject && session.expires_at > now;
+        let mut sessions: Vec<_> = self.sessions.values().filter(is_live).cloned().collect();
+        sessions.sort_by_key(|session| (session.created_at, session.id.to_string()));
+        sessions
+    }
+
+    pub(crate) fn login_failed(&mut self, key: &str, backoff: &Backoff, now: Timestamp) -> Duration {
+        let before = self.failures.get(key).filter(|(_, at, _)| now.since(*at) < backoff.forget);
+        let failures = before.map_or(0, |(failures, ..)| *failures) + 1;
+        let wait = backoff.delay(failures);
+        self.failures.insert(key.to_owned(), (failures, now, wait));
+        wait
+    }
+
+    pub(crate) fn login_delay(&self, key: &str, now: Timestamp) -> Duration {
+        self.failures.get(key).map_or(Duration::ZERO, |(_, at, wait)| at.after(*wait).since(now).min(*wait))
+    }
+
+    pub(crate) fn login_succeeded(&mut self, key: &str) {
+        self.failures.remove(key);
+    }
+
+    fn blacklist(&mut self, id: String, until: Timestamp) {
+        let known = self.blacklist.entry(id).or_insert(until);
+        *known = until.max(*known);
+    }
+
+    fn take_all(&mut self, by_user: bool, takes: &[Take], now: Timestamp) -> Vec<Decision> {
+        let mut decisions = Vec::new();
+        for take in takes {
+            let key = (by_user, take.limit.to_string(), take.key.clone());
+            let (decision, next) = take.quota.take(self.limits.get(&key).copied(), now);
+            self.limits.insert(key, next);
+            decisions.push(decision);
+            if !decision.allowed {
+                break;
+            }
+        }
+        decisions
+    }
+}
