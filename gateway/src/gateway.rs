@@ -183,9 +183,11 @@ impl ProxyHttp for Gateway {
             record::refusal(journey, &denied, &self.metrics);
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
+        session.set_keepalive(None); // The engine closes the connection after an error; the client is to know.
         let status = Problem::from(&denied).status().as_u16();
-        let answered = self.refuse(session, journey, &denied).await;
-        FailToProxy { error_code: status, can_reuse_downstream: answered.is_ok() }
+        // Whether the client got to see it changes nothing any more.
+        let _ = self.refuse(session, journey, &denied).await;
+        FailToProxy { error_code: status, can_reuse_downstream: false }
     }
 
     /// One line, one observation.

@@ -1,1 +1,40 @@
-//! x
+//! The harness: whole gateways in process, on real sockets, with a real Redis and real upstreams, each
+//! test with its own. Time moves by [`Stack::clock`], stores are stopped and stalled on purpose, and a
+//! recording upstream shows exactly what reached it. Nothing here asserts; the tests do.
+
+mod client;
+mod forge;
+mod recorder;
+mod redis;
+mod stack;
+
+pub use client::{Answer, Client};
+pub use forge::Forge;
+pub use recorder::{Recorded, Recorder};
+pub use redis::Redis;
+pub use stack::{Builder, Kind, Stack, eventually, raw};
+
+/// Makes one test for each store of an async function that takes a [`Kind`].
+#[macro_export]
+macro_rules! on_both_stores {
+    ($($(#[$doc:meta])* async fn $name:ident($kind:ident: Kind) $body:block)+) => {
+        $(
+            mod $name {
+                use super::*;
+
+                $(#[$doc])*
+                async fn promise($kind: Kind) $body
+
+                #[tokio::test(flavor = "multi_thread")]
+                async fn on_embedded() {
+                    promise(Kind::Embedded).await;
+                }
+
+                #[tokio::test(flavor = "multi_thread")]
+                async fn on_redis() {
+                    promise(Kind::Redis).await;
+                }
+            }
+        )+
+    };
+}

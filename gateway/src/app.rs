@@ -1,0 +1,248 @@
+//! The composition root: builds every part from a [`Config`], by hand, and takes them down again. A running
+//! [`App`] can be given another configuration, wholly or not at all. Signals and the command line are not
+//! known here.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pingora::server::configuration::ServerConf;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::admin::{AdminParts, AdminServer, Readiness};
+use crate::auth::keyring::{self, Keyring, KeyringError};
+use crate::clock::Clock;
+use crate::config::{Config, StoreConfig};
+use crate::gateway::Gateway;
+use crate::gateway::snapshot::{Lasting, Snapshot};
+use crate::limiter::Limiter;
+use crate::listener::Acceptor;
+use crate::metrics::{Metrics, ReloadOutcome};
+use crate::store::embedded::EmbeddedStore;
+use crate::store::measured::Measured;
+use crate::store::redis::RedisStore;
+use crate::store::{Store, StoreError};
+
+/// How often the store is asked whether it works.
+const PING: Duration = Duration::from_secs(1);
+/// How soon keys are asked for again while there are none.
+const KEYS_RETRY: Duration = Duration::from_millis(250);
+
+/// Why a gateway can't start, or can't take another configuration.
+#[derive(Debug, Error)]
+pub enum AppError {
+    /// The store can't be opened.
+    #[error("the store can't be opened: {0}")]
+    Store(#[from] StoreError),
+    /// A key can't be used.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
+    /// An address can't be listened on.
+    #[error("{what} can't listen on {address}: {why}")]
+    Listen {
+        /// Which listener.
+        what: String,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        why: std::io::Error,
+    },
+    /// The new configuration changes what only a restart can.
+    #[error("restart required: {0} can't change while the gateway runs")]
+    RestartRequired(&'static str),
+}
+
+/// A running gateway.
+pub struct App {
+    config: Config,
+    current: Arc<ArcSwap<Snapshot>>,
+    lasting: Lasting,
+    acceptor: Acceptor,
+    addresses: BTreeMap<String, SocketAddr>,
+    admin: AdminServer,
+    readiness: Arc<Readiness>,
+    clock: Clock,
+    background: CancellationToken,
+}
+
+impl App {
+    /// Builds and starts everything: it serves when this returns.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, AppError> {
+        let metrics = Arc::new(Metrics::new());
+        let store = open_store(&config.store).await?;
+        let store: Arc<dyn Store> = Arc::new(Measured::new(store, Arc::clone(&metrics)));
+        let limiter = Arc::new(Limiter::new(Arc::clone(&store), Arc::clone(&metrics)));
+        let lasting = Lasting { store, limiter, metrics: Arc::clone(&metrics) };
+        let keyring = Keyring::default();
+        first_keys(&keyring, &config, &lasting, &clock).await?;
+        let readiness = Arc::new(Readiness::default());
+        readiness.keys_known(keyring.current().is_ok());
+        let current = Arc::new(ArcSwap::from_pointee(Snapshot::build(&config, keyring, &lasting)));
+        let gateway = Gateway { current: Arc::clone(&current), clock: clock.clone(), metrics: Arc::clone(&metrics) };
+        let acceptor = Acceptor::new(pingora::proxy::http_proxy(&engine_terms(), gateway), Arc::clone(&metrics));
+        let mut addresses = BTreeMap::new();
+        for listener in &config.listeners {
+            let refused = |why| listen_error(&listener.name, listener.address, why);
+            addresses.insert(listener.name.clone(), acceptor.listen(listener.clone()).await.map_err(refused)?);
+        }
+        let parts = AdminParts { metrics, readiness: Arc::clone(&readiness) };
+        let admin = AdminServer::start(config.admin, parts).await;
+        let admin = admin.map_err(|why| listen_error("admin", config.admin, why))?;
+        let background = CancellationToken::new();
+        let app = Self { config, current, lasting, acceptor, addresses, admin, readiness, clock, background };
+        app.watch_store();
+        app.renew_keys();
+        Ok(app)
+    }
+
+    /// Where each listener listens.
+    pub fn addresses(&self) -> &BTreeMap<String, SocketAddr> {
+        &self.addresses
+    }
+
+    /// Where the admin listener listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// The metrics, for tests.
+    pub fn metrics(&self) -> &Metrics {
+        &self.lasting.metrics
+    }
+
+    /// Takes another configuration: wholly, or the last one stays.
+    pub async fn reload(&mut self, config: Config) -> Result<(), AppError> {
+        let outcome = self.prepare(&config).await;
+        let counted = if outcome.is_ok() { ReloadOutcome::Applied } else { ReloadOutcome::Refused };
+        self.lasting.metrics.reloaded(counted);
+        self.current.store(Arc::new(outcome?));
+        self.config = config;
+        info!(target: "performance", "the new configuration is at work");
+        Ok(())
+    }
+
+    /// Counts a configuration that could not even be read.
+    pub fn refuse_reload(&self) {
+        self.lasting.metrics.reloaded(ReloadOutcome::Refused);
+    }
+
+    async fn prepare(&self, config: &Config) -> Result<Snapshot, AppError> {
+        let fixed = [
+            ("[listeners]", config.listeners == self.config.listeners),
+            ("[admin]", config.admin == self.config.admin),
+            ("[store]", config.store == self.config.store),
+            ("[telemetry]", config.telemetry == self.config.telemetry),
+        ];
+        if let Some((section, _)) = fixed.into_iter().find(|(_, same)| !same) {
+            return Err(AppError::RestartRequired(section));
+        }
+        let keyring = Keyring::default();
+        keyring.load(&*self.lasting.store, &config.tokens, self.clock.now()).await?;
+        Ok(Snapshot::build(config, keyring, &self.lasting))
+    }
+
+    /// Says that it is not ready, goes on serving for a while so that others notice, then stops accepting
+    /// and waits for requests in flight: whether all of them ended in time.
+    pub async fn shut_down(self) -> bool {
+        self.readiness.drain();
+        tokio::time::sleep(self.config.shutdown.notice).await;
+        let drained = self.acceptor.drain(self.config.shutdown.deadline).await;
+        self.background.cancel();
+        self.admin.stop().await;
+        drained
+    }
+
+    /// Keeps asking the store whether it works.
+    fn watch_store(&self) {
+        let (store, readiness) = (Arc::clone(&self.lasting.store), Arc::clone(&self.readiness));
+        self.every(PING, move || {
+            let (store, readiness) = (Arc::clone(&store), Arc::clone(&readiness));
+            async move {
+                let answer = store.ping().await;
+                let was = readiness.store_answers(answer.is_ok());
+                match answer {
+                    Ok(_) if !was => info!(target: "error", "the store answers"),
+                    Err(error) if was => warn!(target: "error", %error, "the store does not answer"),
+                    _ => {}
+                }
+                PING
+            }
+        });
+    }
+
+    /// Keeps looking for keys that were made elsewhere; while there are none at all, often.
+    fn renew_keys(&self) {
+        let (current, store, clock) = (Arc::clone(&self.current), Arc::clone(&self.lasting.store), self.clock.clone());
+        let readiness = Arc::clone(&self.readiness);
+        self.every(Duration::ZERO, move || {
+            let (snapshot, store, clock) = (current.load_full(), Arc::clone(&store), clock.clone());
+            let readiness = Arc::clone(&readiness);
+            async move {
+                let auth = &snapshot.auth;
+                if let Err(error) = auth.keyring.load(&*store, &auth.tokens, clock.now()).await {
+                    warn!(target: "error", %error, "keys could not be renewed");
+                }
+                let known = auth.keyring.current().is_ok();
+                readiness.keys_known(known);
+                if known { keyring::RELOAD } else { KEYS_RETRY }
+            }
+        });
+    }
+
+    /// Runs a step again and again, each time after as long as it says, until the app ends.
+    fn every<F>(&self, first: Duration, mut step: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = Duration> + Send,
+    {
+        let ended = self.background.clone();
+        tokio::spawn(async move {
+            let mut pause = first;
+            while ended.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+                pause = step().await;
+            }
+        });
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.background.cancel();
+    }
+}
+
+fn listen_error(what: &str, address: SocketAddr, why: std::io::Error) -> AppError {
+    AppError::Listen { what: what.to_owned(), address, why }
+}
+
+/// Opens the store of a configuration.
+pub(crate) async fn open_store(terms: &StoreConfig) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match terms {
+        StoreConfig::Embedded { path } => Arc::new(EmbeddedStore::open(path).await?),
+        StoreConfig::Redis { url, timeout, connections, prefix } => {
+            Arc::new(RedisStore::connect(url, *timeout, *connections, prefix).await?)
+        }
+    })
+}
+
+/// Loads the keys once. A store that is gone is no reason not to start: keys are asked for until it is
+/// there. A key that can't be used is.
+async fn first_keys(keyring: &Keyring, config: &Config, lasting: &Lasting, clock: &Clock) -> Result<(), KeyringError> {
+    match keyring.load(&*lasting.store, &config.tokens, clock.now()).await {
+        Ok(()) => Ok(()),
+        Err(KeyringError::Store(error)) => {
+            warn!(target: "error", %error, "starting without keys: nobody can log in until the store answers");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What the engine is told once; everything else it is told per request.
+fn engine_terms() -> Arc<ServerConf> {
+    let defaults = ServerConf::default();
+    Arc::new(ServerConf { upstream_keepalive_pool_size: 512, max_retries: 8, ..defaults })
+}

@@ -1,0 +1,152 @@
+//! An upstream that keeps every byte it was sent, so that tests can say exactly what was forwarded. It
+//! speaks just enough HTTP/1.1: `/stall` never answers, `/status/503` answers with that, an upgrade is
+//! answered with 101 and echoed, and everything else gets 200.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Request line and headers, without the blank line.
+    pub head: String,
+    /// The body, with its framing if it is chunked.
+    pub body: Vec<u8>,
+}
+
+impl Recorded {
+    /// `GET /path`.
+    pub fn target(&self) -> &str {
+        self.head.lines().next().unwrap_or("").trim_end_matches(" HTTP/1.1")
+    }
+
+    /// All values of a header, in order.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let pairs = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        pairs.filter(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
+    }
+
+    /// The one value of a header; nothing if it is missing or there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        match self.all(name)[..] {
+            [value] => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The names of all headers, in lower case.
+    pub fn names(&self) -> Vec<String> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines.map(|(name, _)| name.to_ascii_lowercase()).collect()
+    }
+}
+
+/// A running recorder.
+pub struct Recorder {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Recorded>>>,
+    task: JoinHandle<()>,
+}
+
+impl Recorder {
+    /// Starts one on a free port.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
+        let address = listener.local_addr().expect("it is bound");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let task = tokio::spawn(accept(listener, Arc::clone(&seen)));
+        Self { address, seen, task }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Every request so far.
+    pub fn seen(&self) -> Vec<Recorded> {
+        self.seen.lock().expect("no test panics while it holds this").clone()
+    }
+
+    /// The last request.
+    ///
+    /// # Panics
+    /// If there was none.
+    pub fn last(&self) -> Recorded {
+        self.seen().pop().expect("a request reached the upstream")
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, seen: Arc<Mutex<Vec<Recorded>>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(serve(stream, Arc::clone(&seen)));
+    }
+}
+
+async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>) -> Option<()> {
+    let mut buffer = Vec::new();
+    loop {
+        let head_end = read_until(&mut stream, &mut buffer, b"\r\n\r\n").await?;
+        let head = String::from_utf8_lossy(&buffer[..head_end]).into_owned();
+        buffer.drain(..head_end + 4);
+        let request = Recorded { head, body: Vec::new() };
+        let body_end = match (request.header("content-length"), request.header("transfer-encoding")) {
+            (Some(length), _) => read_at_least(&mut stream, &mut buffer, length.parse().ok()?).await?,
+            (None, Some(_)) => read_until(&mut stream, &mut buffer, b"0\r\n\r\n").await? + 5,
+            (None, None) => 0,
+        };
+        let body: Vec<u8> = buffer.drain(..body_end).collect();
+        let target = request.target().to_owned();
+        let upgrade = request.header("upgrade").is_some();
+        seen.lock().expect("no test panics while it holds this").push(Recorded { body, ..request });
+        if target.ends_with("/stall") {
+            std::future::pending::<()>().await;
+        }
+        if upgrade {
+            return echo(stream).await;
+        }
+        let status = target.rsplit_once("/status/").map_or("200", |(_, status)| status);
+        let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: 2\r\nServer: recorder\r\n\r\n{{}}");
+        stream.write_all(answer.as_bytes()).await.ok()?;
+    }
+}
+
+async fn echo(mut stream: TcpStream) -> Option<()> {
+    let accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    stream.write_all(accepted.as_bytes()).await.ok()?;
+    let (mut from, mut to) = stream.split();
+    tokio::io::copy(&mut from, &mut to).await.ok().map(|_| ())
+}
+
+async fn read_until(stream: &mut TcpStream, buffer: &mut Vec<u8>, end: &[u8]) -> Option<usize> {
+    loop {
+        if let Some(at) = buffer.windows(end.len()).position(|window| window == end) {
+            return Some(at);
+        }
+        read_more(stream, buffer).await?;
+    }
+}
+
+async fn read_at_least(stream: &mut TcpStream, buffer: &mut Vec<u8>, length: usize) -> Option<usize> {
+    while buffer.len() < length {
+        read_more(stream, buffer).await?;
+    }
+    Some(length)
+}
+
+async fn read_more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+    match stream.read_buf(buffer).await {
+        Ok(0) | Err(_) => None,
+        Ok(_) => Some(()),
+    }
+}

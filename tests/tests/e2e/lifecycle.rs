@@ -1,0 +1,47 @@
+//! A gateway is given another configuration wholly or not at all, and ends without cutting anybody off.
+
+use std::time::Duration;
+
+use portcullis_tests::{Kind, Stack, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_configuration_is_at_work_for_the_next_request() {
+    let mut stack = Stack::start(Kind::Embedded).await;
+    let alice = stack.login("alice").await;
+    assert_eq!(alice.get("/new/x").await.reason(), "no_route");
+    let route = "\n[[route]]\nid = \"new\"\nmatch = { path = \"/new/*\" }\nupstream = \"recorder\"\npolicy = \"authenticated\"\n";
+    stack.reload(|toml| toml + route).await.unwrap();
+    assert_eq!(alice.get("/new/x").await.status, 200, "and nobody was logged out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_configuration_changes_nothing() {
+    let mut stack = Stack::start(Kind::Embedded).await;
+    let alice = stack.login("alice").await;
+    let wrong = stack.reload(|toml| toml.replace("policy = \"authenticated\"", "policy = \"autenticated\"")).await;
+    assert!(wrong.unwrap_err().contains("did you mean"));
+    let restart = stack
+        .reload(|toml| toml.replace("[admin]\naddress = \"127.0.0.1:0\"", "[admin]\naddress = \"127.0.0.1:1\""))
+        .await;
+    assert_eq!(restart.unwrap_err(), "restart required: [admin] can't change while the gateway runs");
+    assert_eq!(alice.get("/echo/x").await.status, 200);
+    let refused = stack.metric(r#"portcullis_config_reloads_total{outcome="refused"}"#).await;
+    assert!((refused - 1.0).abs() < f64::EPSILON, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_flight_ends_before_the_gateway_does() {
+    let mut stack = Stack::start(Kind::Embedded).await;
+    let alice = stack.login("alice").await;
+    let idle = alice.clone();
+    assert_eq!(idle.get("/echo/x").await.status, 200, "a connection is kept");
+    // It is answered only when the upstream is given up, after a second.
+    let slow = tokio::spawn(async move { alice.get("/echo/stall").await.status });
+    eventually("it is at the upstream", || async { stack.recorder.seen().len() == 2 }).await;
+    let admin = stack.admin();
+    let ending = stack.shut_down();
+    eventually("it says that it is not ready", || async { admin.get("/readyz").await.status == 503 }).await;
+    assert_eq!(slow.await.unwrap(), 504, "it was answered");
+    let ended = tokio::time::timeout(Duration::from_secs(4), ending).await;
+    assert!(ended.expect("it does not wait for idle connections").unwrap(), "all requests ended");
+}

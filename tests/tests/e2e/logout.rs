@@ -1,0 +1,105 @@
+//! Logout is real: one write revokes a token, a session or all of a user's sessions, on every gateway.
+
+use portcullis_tests::{Client, Kind, Stack, on_both_stores};
+use reqwest::Method;
+use serde_json::json;
+
+async fn signed_in(client: &Client) -> bool {
+    match client.get("/users/me").await.status {
+        200 => true,
+        401 => false,
+        other => panic!("neither signed in nor out: {other}"),
+    }
+}
+
+on_both_stores! {
+    async fn logging_out_ends_this_session_and_no_other(kind: Kind) {
+        let stack = Stack::start(kind).await;
+        let mut phone = stack.login("alice").await;
+        let laptop = stack.login_again("alice").await;
+        assert_eq!(phone.logout("this").await.status, 204);
+        assert_eq!(phone.get("/users/me").await.problem(), "401 token_revoked: The access token was revoked");
+        assert_eq!(phone.refresh().await.reason(), "refresh_ended");
+        assert!(signed_in(&laptop).await);
+    }
+
+    async fn logging_out_others_keeps_this_session(kind: Kind) {
+        let stack = Stack::start(kind).await;
+        let mut phone = stack.login("alice").await;
+        let laptop = stack.login_again("alice").await;
+        let bob = stack.login("bob").await;
+        assert_eq!(phone.logout("others").await.status, 204);
+        assert!(signed_in(&phone).await);
+        assert!(!signed_in(&laptop).await);
+        assert!(signed_in(&bob).await, "others of the same user");
+        assert_eq!(phone.refresh().await.status, 200);
+    }
+
+    async fn logging_out_everywhere_voids_every_token_of_the_user(kind: Kind) {
+        let mut stack = Stack::start(kind).await;
+        let phone = stack.login("alice").await;
+        let mut laptop = stack.login_again("alice").await;
+        let bob = stack.login("bob").await;
+        assert_eq!(phone.logout("all").await.status, 204);
+        assert!(!signed_in(&phone).await);
+        assert!(!signed_in(&laptop).await);
+        assert_eq!(laptop.refresh().await.reason(), "refresh_ended");
+        assert!(signed_in(&bob).await);
+        stack.restart().await;
+        assert!(!signed_in(&stack.anonymous().with_access(&phone.access_token())).await, "after a restart too");
+        assert!(signed_in(&stack.login_again("alice").await).await, "and a new login works");
+    }
+
+    async fn a_refresh_token_can_log_out_when_the_access_token_is_gone(kind: Kind) {
+        let stack = Stack::start(kind).await;
+        let mut alice = stack.login("alice").await;
+        let body = json!({ "refresh_token": alice.refresh_token() });
+        assert_eq!(alice.signed_out().post("/auth/logout", &body).await.status, 204);
+        assert!(!signed_in(&alice).await);
+        assert_eq!(alice.refresh().await.reason(), "refresh_ended");
+        assert_eq!(alice.signed_out().post("/auth/logout", &body).await.status, 204, "ending what has ended is no error");
+        assert_eq!(stack.anonymous().logout("this").await.reason(), "no_credential");
+        assert_eq!(alice.with_access("x").logout("this").await.reason(), "token_invalid");
+    }
+
+    async fn logout_takes_one_scope_that_it_knows(kind: Kind) {
+        let stack = Stack::start(kind).await;
+        let alice = stack.login("alice").await;
+        for scope in ["everything", "", "this&scope=all"] {
+            assert_eq!(alice.logout(scope).await.reason(), "bad_body", "{scope}");
+        }
+        assert_eq!(alice.delete("/auth/logout").await.status, 204);
+    }
+
+    async fn sessions_are_listed_and_ended_one_by_one(kind: Kind) {
+        let stack = Stack::start(kind).await;
+        let phone = stack.login("alice").await;
+        let laptop = stack.login_again("alice").await;
+        let bob = stack.login("bob").await;
+        let list = phone.get("/auth/sessions").await.json();
+        let items = list["items"].as_array().unwrap();
+        assert_eq!(items.len(), 2, "{list}");
+        assert_eq!(items.iter().filter(|item| item["current"] == true).count(), 1);
+        assert_eq!(items[0]["address"], "127.0.0.1");
+
+        let laptops = laptop.get("/auth/me").await.json()["sid"].as_str().unwrap().to_owned();
+        assert_eq!(bob.delete(&format!("/auth/sessions/{laptops}")).await.reason(), "no_such_session");
+        assert!(signed_in(&laptop).await, "nobody ends a stranger's session");
+        assert_eq!(phone.delete(&format!("/auth/sessions/{laptops}")).await.status, 204);
+        assert!(!signed_in(&laptop).await);
+        assert!(signed_in(&phone).await);
+        assert_eq!(phone.delete("/auth/sessions/garbage").await.reason(), "no_such_session");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_holds_on_every_gateway() {
+    let mut stack = Stack::start(Kind::Redis).await;
+    let alice = stack.login("alice").await;
+    let elsewhere = stack.another_gateway().await.with_access(&alice.access_token());
+    assert!(signed_in(&elsewhere).await);
+    assert_eq!(alice.logout("this").await.status, 204);
+    assert!(!signed_in(&elsewhere).await);
+    let unknown = alice.request(Method::GET, "/auth/logout");
+    assert_eq!(alice.send(unknown).await.reason(), "method_not_allowed");
+}

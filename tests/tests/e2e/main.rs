@@ -1,0 +1,18 @@
+//! What Portcullis promises, one file a promise, each on whole gateways with real sockets and stores.
+
+#![expect(clippy::unwrap_used, reason = "a test that finds nothing where something must be has failed")]
+
+mod failure;
+mod forwarding;
+mod identity;
+mod lifecycle;
+mod limits;
+mod login;
+mod logout;
+mod policies;
+mod process;
+mod refusals;
+mod rotation;
+mod round_trips;
+mod silence;
+mod tokens;

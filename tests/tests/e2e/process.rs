@@ -1,0 +1,200 @@
+//! The real program: started with a configuration file, stopped and reloaded by signals, and honest in its
+//! exit codes.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use portcullis_backend::{Config, DatabaseUrl, Server};
+use portcullis_tests::{Client, Recorder, eventually};
+use tokio::process::{Child, Command};
+
+/// A built program of the workspace, beside this test's own.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().and_then(Path::parent).unwrap().join(name);
+    assert!(program.exists(), "{} is not built: cargo build --workspace", program.display());
+    program
+}
+
+/// A gateway in a process of its own, and what stands around it.
+pub(crate) struct Stand {
+    gateway: Child,
+    folder: tempfile::TempDir,
+    address: String,
+    _backend: Server,
+    recorder: Recorder,
+}
+
+impl Stand {
+    pub(crate) async fn start(telemetry: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = DatabaseUrl::parse(&format!("sqlite:{}", folder.path().join("backend.db").display())).unwrap();
+        let backend = Server::start(Config::new("127.0.0.1:0".parse().unwrap(), database)).await.unwrap();
+        let recorder = Recorder::start().await;
+        let toml = include_str!("process.toml")
+            .replace("@BACKEND@", &backend.address().to_string())
+            .replace("@RECORDER@", &recorder.address().to_string())
+            .replace("@TELEMETRY@", telemetry);
+        std::fs::write(folder.path().join("portcullis.toml"), toml).unwrap();
+        let log = std::fs::File::create(folder.path().join("out.log")).unwrap();
+        let gateway = Command::new(program("portcullis"))
+            .arg("run")
+            .current_dir(folder.path())
+            .stdout(Stdio::from(log.try_clone().unwrap()))
+            .stderr(Stdio::from(log))
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stand = Self { gateway, folder, address: String::new(), _backend: backend, recorder: recorder };
+        eventually("it listens", || async {
+            stand.listening("public").is_some() && stand.listening("admin").is_some()
+        })
+        .await;
+        stand.address = stand.listening("public").unwrap();
+        stand
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::anonymous(format!("http://{}", self.address))
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("out.log")).unwrap()
+    }
+
+    /// Where a listener says that it listens.
+    fn listening(&self, listener: &str) -> Option<String> {
+        let lines = self.logs();
+        let mut objects = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let named = |object: &serde_json::Value| match listener {
+            "admin" => object["message"] == "admin listening",
+            name => object["message"] == "listening" && object["listener"] == name,
+        };
+        objects.find(named).and_then(|object| object["address"].as_str().map(str::to_owned))
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.gateway.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// Stops it as an operator would: what it logged.
+    pub(crate) async fn stop(mut self) -> String {
+        self.signal("-TERM");
+        assert_eq!(self.gateway.wait().await.unwrap().code(), Some(0));
+        self.logs()
+    }
+}
+
+async fn run(arguments: &[&str], folder: &Path) -> (i32, String, String) {
+    let output =
+        Command::new(program("portcullis")).args(arguments).current_dir(folder).env_clear().output().await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hup_loads_the_configuration_again_all_or_nothing() {
+    let stand = Stand::start("").await;
+    let path = stand.folder.path().join("portcullis.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    let reloads = |outcome: &'static str| stand.logs().contains(outcome);
+
+    std::fs::write(&path, good.replace("policy = \"public\"", "policy = \"pubic\"")).unwrap();
+    stand.signal("-HUP");
+    eventually("it complains", || async { reloads("the new configuration is wrong; the last one stays") }).await;
+    assert_eq!(stand.client().get("/public/x").await.status, 200);
+
+    std::fs::write(&path, good.replace("policy = \"public\"", "policy = \"authenticated\"")).unwrap();
+    stand.signal("-HUP");
+    eventually("it is at work", || async { stand.client().get("/public/x").await.status == 401 }).await;
+    stand.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let mut stand = Stand::start("").await;
+    let client = stand.client();
+    let cut = tokio::spawn(async move { client.try_send(client.request(reqwest::Method::GET, "/public/stall")).await });
+    eventually("the request is under way", || async { !stand.recorder.seen().is_empty() }).await;
+    stand.signal("-TERM");
+    eventually("it stops", || async { stand.logs().contains("stopping") }).await;
+    stand.signal("-TERM");
+    assert_eq!(stand.gateway.wait().await.unwrap().code(), Some(4));
+    assert!(cut.await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_codes_say_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("wrong.toml"), "[listeners.public]\naddress = 8080\n").unwrap();
+    let (code, _, errors) = run(&["check", "wrong.toml"], folder.path()).await;
+    assert_eq!(code, 1);
+    assert!(errors.contains("wrong.toml:2 "), "{errors}");
+    assert_eq!(run(&["run", "--config", "missing.toml"], folder.path()).await.0, 1);
+    assert_eq!(run(&["no-such-command"], folder.path()).await.0, 2);
+    let (code, version, _) = run(&["version"], folder.path()).await;
+    assert_eq!((code, version.starts_with("portcullis ")), (0, true));
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let toml = include_str!("process.toml")
+        .replace("@BACKEND@", "127.0.0.1:1")
+        .replace("@RECORDER@", "127.0.0.1:1")
+        .replace("@TELEMETRY@", "")
+        .replacen("127.0.0.1:0", &address, 1);
+    std::fs::write(folder.path().join("taken.toml"), toml).unwrap();
+    let (code, logs, _) = run(&["run", "--config", "taken.toml"], folder.path()).await;
+    assert_eq!(code, 3, "{logs}");
+    assert!(logs.contains("can't listen on"), "{logs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_tells_what_would_happen_and_sends_nothing() {
+    let stand = Stand::start("").await;
+    let folder = stand.folder.path();
+    let mut alice = stand.client();
+    alice.register("alice").await;
+    alice.keep(&alice.try_login("alice", Client::PASSWORD).await);
+    let token = alice.access_token();
+    for (question, expected) in [
+        (&["GET", "/nowhere"][..], "404 no_route"),
+        (&["PATCH", "/users/me"], "405 method_not_allowed"),
+        (&["GET", "/users/me"], "401 no_credential"),
+        (&["GET", "/public/../users/me", "--as", "bob"], "forwarded to backend as GET /users/me with X-User-Id: bob"),
+        (&["GET", "/admins/x", "--as", "bob", "--roles", "user"], "403 missing_role"),
+        (&["GET", "/admins/x", "--as", "bob", "--roles", "admin"], "X-User-Roles: admin"),
+        (&["POST", "/auth/register"], "forwarded to backend as POST /users without X-User-Id"),
+        (&["GET", "/users/me", "--token", &token], "with X-User-Id: "),
+        (&["GET", "/users/me", "--token", "garbage"], "401 token_invalid"),
+        (&["GET", "/a%2fb"], "400 malformed_request"),
+    ] {
+        let (code, answer, errors) = run(&[&["explain"], question].concat(), folder).await;
+        assert_eq!(code, 0, "{question:?} {errors}");
+        assert!(answer.contains(expected), "{question:?}\n{answer}");
+    }
+    alice.logout("this").await;
+    let (_, answer, _) = run(&["explain", "GET", "/users/me", "--token", &token], folder).await;
+    assert!(answer.contains("401 token_revoked"), "{answer}");
+    let (code, table, _) = run(&["routes"], folder).await;
+    assert_eq!(code, 0);
+    assert!(table.lines().next().unwrap().starts_with("ROUTE"), "{table}");
+    assert!(table.contains("auth.login"), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_made_and_listed_without_showing_them() {
+    let stand = Stand::start("").await;
+    let folder = stand.folder.path();
+    let (code, made, errors) = run(&["keys", "generate"], folder).await;
+    assert_eq!(code, 0, "{errors}");
+    let name = made.split(' ').next().unwrap().to_owned();
+    let (_, list, _) = run(&["keys", "list"], folder).await;
+    assert!(list.contains(&name), "{list}");
+    let (code, _, _) = run(&["keys", "generate", "--algorithm", "EdDSA", "--out", "key.pem"], folder).await;
+    assert_eq!(code, 0);
+    assert!(std::fs::read_to_string(folder.join("key.pem")).unwrap().starts_with("-----BEGIN PRIVATE KEY-----"));
+    let (code, _, errors) = run(&["keys", "generate", "--out", "key.pem"], folder).await;
+    assert_eq!(code, 1, "a key is never overwritten: {errors}");
+    assert!(![made, list].concat().contains("PRIVATE"));
+}
