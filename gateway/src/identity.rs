@@ -77,13 +77,13 @@ fn managed_names(headers: &HeaderMap, pool: &[UpstreamHeader], forward_token: bo
 }
 
 /// Whether a server that ignores case and punctuation would read `name` as a managed header.
-fn is_managed(name: &str) -> bool {
+pub(crate) fn is_managed(name: &str) -> bool {
     let is = |managed: &str| folded(name).eq(managed.bytes());
     MANAGED.into_iter().any(is) || folded(name).take(MANAGED_PREFIX.len()).eq(MANAGED_PREFIX.bytes())
 }
 
 /// CGI turns `-` into `_`, some servers drop what they don't like: only letters and digits tell names apart.
-fn folded(name: &str) -> impl Iterator<Item = u8> {
+pub(crate) fn folded(name: &str) -> impl Iterator<Item = u8> {
     name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
 }
 

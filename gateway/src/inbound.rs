@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 use thiserror::Error;
 
 pub mod client;
@@ -52,17 +52,4 @@ pub enum Malformed {
     /// An `Authorization` header that says Bearer and holds no token.
     #[error("The Authorization header holds no readable token.")]
     Credential,
-}
-
-impl Malformed {
-    /// The status it is refused with.
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Host | Self::Framing | Self::Path(_) | Self::SeveralCredentials | Self::Credential => {
-                StatusCode::BAD_REQUEST
-            }
-        }
-    }
 }

@@ -5,6 +5,7 @@
 mod failure;
 mod forwarding;
 mod identity;
+mod invariants;
 mod lifecycle;
 mod limits;
 mod login;

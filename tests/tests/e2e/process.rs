@@ -45,7 +45,7 @@ impl Stand {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut stand = Self { gateway, folder, address: String::new(), _backend: backend, recorder: recorder };
+        let mut stand = Self { gateway, folder, address: String::new(), _backend: backend, recorder };
         eventually("it listens", || async {
             stand.listening("public").is_some() && stand.listening("admin").is_some()
         })

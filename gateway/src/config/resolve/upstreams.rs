@@ -11,6 +11,7 @@ use crate::config::hints::quoted;
 use crate::config::names::Names;
 use crate::config::reader::{Read, Table, Value, Wrong};
 use crate::config::{HealthCheck, ServerAddress, Upstream, UpstreamHeader, addresses, secrets, values};
+use crate::identity::{folded, is_managed};
 use crate::ids::UpstreamId;
 use crate::secret::Secret;
 
@@ -108,7 +109,8 @@ fn headers(value: &Value<'_>) -> Read<Vec<UpstreamHeader>> {
 
 fn header(name: &str, value: &Value<'_>) -> Read<UpstreamHeader> {
     let parsed = header_name(name).map_err(|wrong| value.refuse(wrong));
-    let text = header_text(&folded(name), value);
+    let folded: Vec<u8> = folded(name).collect();
+    let text = header_text(&String::from_utf8_lossy(&folded), value);
     let (name, text) = (parsed?, text?);
     let mut header = HeaderValue::from_bytes(text.expose())
         .map_err(|_| value.refuse("a header holds no line breaks and no control characters; change the value"))?;
@@ -129,33 +131,22 @@ fn header_text(folded: &str, value: &Value<'_>) -> Read<Secret> {
 fn header_name(raw: &str) -> Result<HeaderName, Wrong> {
     let name = HeaderName::from_bytes(raw.as_bytes())
         .map_err(|_| Wrong(format!("{} is no header name; write one such as \"X-Gateway-Secret\"", quoted(raw))))?;
-    let folded = folded(raw);
-    if MANAGED.contains(&folded.as_str()) || folded.starts_with("xforwarded") {
+    if is_managed(raw) || FRAMING.iter().any(|framing| folded(framing).eq(folded(raw))) {
         return Err(Wrong(format!("{} is set by the gateway for each request; write another name", quoted(raw))));
     }
     Ok(name)
 }
 
-/// A header name as lenient servers may see it: `X_User-ID` and `x-user-id` are one.
-fn folded(name: &str) -> String {
-    name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| char::from(byte).to_ascii_lowercase()).collect()
-}
-
-/// Folded names of headers that frame a message or that the gateway sets for each request.
-const MANAGED: [&str; 15] = [
+/// Headers that frame a message or say how it is read: they are the engine's.
+const FRAMING: [&str; 10] = [
     "connection",
-    "contentlength",
-    "contenttype",
+    "content-length",
+    "content-type",
     "expect",
-    "forwarded",
     "host",
-    "keepalive",
+    "keep-alive",
     "te",
     "traceparent",
-    "transferencoding",
+    "transfer-encoding",
     "upgrade",
-    "xrequestid",
-    "xsessionid",
-    "xuserid",
-    "xuserroles",
 ];

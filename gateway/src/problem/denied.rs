@@ -1,0 +1,163 @@
+//! Every way a request can be refused. A [`Denied`] names the cause and may hold it for the log; what the
+//! caller sees of it is `problem.rs`. Each has one stable name, the same in body, log and metrics.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use thiserror::Error;
+
+use crate::auth::VerifyError;
+use crate::ids::{LimitId, Scope};
+use crate::inbound::Malformed;
+use crate::store::StoreError;
+
+/// Why a request is refused. The message is for the log; the caller sees the [`Problem`].
+#[derive(Debug, Error)]
+pub enum Denied {
+    /// The request is not one that every reader would read alike.
+    #[error("malformed request: {0}")]
+    Malformed(#[from] Malformed),
+    /// No route matches: default deny.
+    #[error("no route matches")]
+    NoRoute,
+    /// A route matches the path, none the method.
+    #[error("no route for this method")]
+    MethodNotAllowed {
+        /// The methods there are routes for.
+        allowed: Vec<Method>,
+    },
+    /// A known caller is needed and no credential was sent.
+    #[error("no credential was sent")]
+    NoCredential,
+    /// The access token does not hold.
+    #[error("bad access token: {0}")]
+    BadToken(#[from] VerifyError),
+    /// The access token was revoked.
+    #[error("the access token was revoked")]
+    Revoked,
+    /// The caller has none of the roles the route needs.
+    #[error("the caller lacks the role")]
+    MissingRole,
+    /// The caller lacks a scope the route needs.
+    #[error("the caller lacks a scope")]
+    MissingScope {
+        /// All scopes the route needs.
+        needed: BTreeSet<Scope>,
+    },
+    /// A limit is used up.
+    #[error("limit {limit} is used up")]
+    OverLimit {
+        /// Which.
+        limit: LimitId,
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// Too many failed logins for this account from this address.
+    #[error("login is delayed after failures")]
+    LoginDelayed {
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// The login upstream does not know these credentials.
+    #[error("the login upstream refused the credentials with {status}")]
+    BadCredentials {
+        /// What it answered.
+        status: StatusCode,
+    },
+    /// The credentials are right, but the user is disabled.
+    #[error("the user is disabled")]
+    UserDisabled,
+    /// The body has not what the endpoint needs.
+    #[error("bad body: {0}")]
+    BadBody(&'static str),
+    /// The body is in a format that the endpoint does not read.
+    #[error("unsupported media type")]
+    UnsupportedMediaType,
+    /// The body is larger than the endpoint reads.
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// The most it reads.
+        limit: usize,
+    },
+    /// The body did not arrive in time.
+    #[error("the body did not arrive in time")]
+    BodyTimeout,
+    /// Not a refresh token of ours.
+    #[error("not a refresh token of ours")]
+    RefreshInvalid,
+    /// The session has ended.
+    #[error("the session has ended")]
+    RefreshEnded,
+    /// The refresh token was spent before: the session has been ended.
+    #[error("the refresh token was spent before")]
+    RefreshReused,
+    /// The caller has no such session.
+    #[error("no such session")]
+    NoSuchSession,
+    /// The store gave no answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The login upstream can't be reached, or is overloaded.
+    #[error("the login upstream is unavailable: {0}")]
+    LoginUnavailable(String),
+    /// The login upstream did not answer in time.
+    #[error("the login upstream did not answer in time")]
+    LoginTimeout,
+    /// The login upstream's answer can't be used.
+    #[error("the login upstream's answer can't be used: {0}")]
+    LoginUnusable(String),
+    /// No server of the upstream is up.
+    #[error("no server of upstream is up")]
+    NoServer,
+    /// No server of the upstream could be reached.
+    #[error("the upstream can't be reached")]
+    UpstreamUnreachable,
+    /// The upstream did not answer in time.
+    #[error("the upstream did not answer in time")]
+    UpstreamTimeout,
+    /// The upstream's answer was broken off or unreadable.
+    #[error("the upstream's answer was broken")]
+    UpstreamBroken,
+    /// A fault of our own.
+    #[error("internal: {0}")]
+    Internal(&'static str),
+}
+
+impl Denied {
+    /// The refusal's stable name: in the problem's `type`, the log and the metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed_request",
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::NoCredential => "no_credential",
+            Self::BadToken(VerifyError::Expired { .. }) => "token_expired",
+            Self::BadToken(_) => "token_invalid",
+            Self::Revoked => "token_revoked",
+            Self::MissingRole => "missing_role",
+            Self::MissingScope { .. } => "missing_scope",
+            Self::OverLimit { .. } => "over_limit",
+            Self::LoginDelayed { .. } => "login_delayed",
+            Self::BadCredentials { .. } => "bad_credentials",
+            Self::UserDisabled => "user_disabled",
+            Self::BadBody(_) => "bad_body",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::RefreshInvalid => "refresh_invalid",
+            Self::RefreshEnded => "refresh_ended",
+            Self::RefreshReused => "refresh_reused",
+            Self::NoSuchSession => "no_such_session",
+            Self::Store(_) => "store_unavailable",
+            Self::LoginUnavailable(_) => "login_unavailable",
+            Self::LoginTimeout => "login_timeout",
+            Self::LoginUnusable(_) => "login_unusable",
+            Self::NoServer => "no_server",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamBroken => "upstream_broken",
+            Self::Internal(_) => "internal",
+        }
+    }
+}

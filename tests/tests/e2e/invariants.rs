@@ -1,0 +1,95 @@
+//! What the layout promises, read from the sources: dependencies point one way, and each thing that only
+//! one file may do is done in that file only.
+
+use std::path::{Path, PathBuf};
+
+/// Every source file of the gateway, by its path below `gateway/src`, without its tests.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/src");
+    let mut folders = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
+                files.push((path.strip_prefix(&root).unwrap().display().to_string(), code));
+            }
+        }
+    }
+    assert!(files.len() > 50, "this reads the sources");
+    files
+}
+
+/// The lines of code, without comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// The files in which a line of code holds one of `words`.
+fn naming(words: &[&str]) -> Vec<String> {
+    let holds = |text: &str| code(text).any(|line| words.iter().any(|word| line.contains(word)));
+    let mut files: Vec<String> = sources().into_iter().filter(|(_, text)| holds(text)).map(|(path, _)| path).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn domain_files_name_no_engine_no_store_and_no_format() {
+    let domain = ["routing.rs", "routing/", "policy.rs", "session.rs", "limit.rs", "ids.rs", "clock.rs", "secret.rs"];
+    let is_domain = |path: &String| domain.iter().any(|start| path.starts_with(start));
+    let named = naming(&["pingora", "fred", "serde", "sqlx", "hyper"]);
+    assert_eq!(named.into_iter().filter(is_domain).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn only_the_redis_store_names_its_client() {
+    for file in naming(&["fred::"]) {
+        assert!(file.starts_with("store/redis"), "{file}");
+    }
+}
+
+#[test]
+fn deciding_names_no_engine() {
+    let deciding = ["auth", "limiter", "inbound", "session/", "store", "problem", "reply", "config"];
+    for file in naming(&["pingora"]) {
+        assert!(!deciding.iter().any(|start| file.starts_with(start)), "{file} names the engine");
+    }
+}
+
+#[test]
+fn only_policy_makes_a_permit() {
+    assert_eq!(naming(&["Permit {", "Ok(Permit"]), ["policy.rs"]);
+}
+
+#[test]
+fn only_problem_knows_how_refusals_are_answered() {
+    let statuses = ["UNAUTHORIZED", "FORBIDDEN", "BAD_REQUEST", "METHOD_NOT_ALLOWED", "GATEWAY_TIMEOUT", "BAD_GATEWAY"];
+    // The admin listener is no part of the journey.
+    let files: Vec<String> = naming(&statuses).into_iter().filter(|file| file != "admin.rs").collect();
+    assert_eq!(files, ["problem.rs"]);
+}
+
+#[test]
+fn only_the_clock_reads_the_time() {
+    assert_eq!(naming(&["SystemTime::now"]), ["clock.rs"]);
+}
+
+#[test]
+fn only_main_ends_the_process() {
+    assert_eq!(naming(&["process::exit", "process::abort"]), Vec::<String>::new());
+    assert_eq!(naming(&["fn main() -> ExitCode"]), ["cli.rs", "main.rs"]);
+}
+
+#[test]
+fn every_file_says_what_it_owns() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//! "), "{path} has no module doc");
+        let doc: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
+        let sentences = doc.matches(". ").count() + doc.matches(".//!").count() + usize::from(doc.ends_with('.'));
+        assert!(sentences >= 2, "{path} says too little");
+    }
+}
