@@ -4,6 +4,8 @@
 
 mod client;
 mod forge;
+#[path = "../../backend/tests/support/postgres.rs"]
+mod postgres;
 mod recorder;
 mod redis;
 mod stack;

@@ -15,6 +15,7 @@ use portcullis_backend::{DatabaseUrl, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::postgres::Postgres;
 use crate::{Client, Forge, Recorder, Redis};
 
 /// Which store a gateway has.
@@ -37,6 +38,7 @@ pub struct Stack {
     /// Signs tokens that the gateway never issued.
     pub forge: Forge,
     backend: Option<Server>,
+    _postgres: Option<Postgres>,
     app: Option<App>,
     more: Vec<App>,
     toml: String,
@@ -50,9 +52,17 @@ pub struct Builder {
     tokens: String,
     login_limits: (u32, u32),
     patience: Option<Duration>,
+    on_postgres: bool,
 }
 
 impl Builder {
+    /// Has the backend keep its users and posts in a PostgreSQL of its own.
+    #[must_use]
+    pub fn on_postgres(mut self) -> Self {
+        self.on_postgres = true;
+        self
+    }
+
     /// How long a Redis may take, where the test's own load would take it longer than in life.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
@@ -93,7 +103,12 @@ impl Builder {
             Kind::Embedded => None,
             Kind::Redis => Some(Redis::start().await),
         };
-        let backend = start_backend(folder.path()).await;
+        let postgres = self.on_postgres.then(Postgres::start);
+        let database = match &postgres {
+            Some(server) => server.create("backend"),
+            None => format!("sqlite:{}", folder.path().join("backend.db").display()),
+        };
+        let backend = start_backend(&database).await;
         let recorder = Recorder::start().await;
         let store =
             redis.as_ref().map_or_else(|| format!("embedded:{}", folder.path().join("store.db").display()), Redis::url);
@@ -101,7 +116,18 @@ impl Builder {
         let clock = Clock::system();
         let app = start_app(&toml, folder.path(), &clock).await;
         let forge = Forge::new(&key);
-        Stack { clock, redis, recorder, forge, backend: Some(backend), app: Some(app), more: Vec::new(), toml, folder }
+        Stack {
+            clock,
+            redis,
+            recorder,
+            forge,
+            backend: Some(backend),
+            _postgres: postgres,
+            app: Some(app),
+            more: Vec::new(),
+            toml,
+            folder,
+        }
     }
 
     fn toml(&self, store: &str, backend: SocketAddr, recorder: SocketAddr) -> String {
@@ -128,9 +154,8 @@ impl Builder {
 
 const TEMPLATE: &str = include_str!("stack.toml");
 
-async fn start_backend(folder: &Path) -> Server {
-    let database = format!("sqlite:{}", folder.join("backend.db").display());
-    let database = DatabaseUrl::parse(&database).expect("a path");
+async fn start_backend(database: &str) -> Server {
+    let database = DatabaseUrl::parse(database).expect("a path or a PostgreSQL");
     let config = portcullis_backend::Config::new("127.0.0.1:0".parse().expect("an address"), database);
     Server::start(config).await.expect("the backend starts")
 }
@@ -149,7 +174,14 @@ async fn start_app(toml: &str, folder: &Path, clock: &Clock) -> App {
 impl Stack {
     /// A stack to be put together.
     pub fn builder(kind: Kind) -> Builder {
-        Builder { kind, extra: String::new(), tokens: String::new(), login_limits: (1000, 1000), patience: None }
+        Builder {
+            kind,
+            extra: String::new(),
+            tokens: String::new(),
+            login_limits: (1000, 1000),
+            patience: None,
+            on_postgres: false,
+        }
     }
 
     /// A stack as it comes.

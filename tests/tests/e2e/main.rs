@@ -11,6 +11,7 @@ mod limits;
 mod login;
 mod logout;
 mod policies;
+mod posts;
 mod process;
 mod refusals;
 mod rotation;
