@@ -1,9 +1,10 @@
 //! Logs: four streams to standard output and, if a folder is named, each to a file of its own. Libraries
 //! are heard only from WARN up, since below it they print whole requests. What is logged of a request is
-//! [`AccessLine`]; nothing here ever sees a token or a body.
+//! [`AccessLine`]; nothing here ever sees a token or a body, and no request waits for a line to be written.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 use tracing::level_filters::LevelFilter;
@@ -16,12 +17,18 @@ use crate::config::{LogFormat, Telemetry};
 
 mod access;
 mod file;
+mod queue;
 mod redact;
+mod text;
 
 pub use access::AccessLine;
 pub use redact::redact_query;
 
 use file::LogFile;
+use queue::Queue;
+
+/// How long the last lines may take when the process ends.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The streams; also the targets of our log lines.
 const STREAMS: [&str; 4] = ["auth", "api", "error", "performance"];
@@ -37,14 +44,18 @@ pub enum TelemetryError {
         /// Why.
         why: io::Error,
     },
+    /// A thread that writes can't be started.
+    #[error("logs can't be written: {0}")]
+    Thread(#[from] io::Error),
     /// Logging was set up before.
     #[error(transparent)]
     Twice(#[from] TryInitError),
 }
 
-/// Keeps log files open.
+/// Keeps log files open; writes the last lines out when it is dropped.
 pub struct Guard {
     files: Vec<LogFile>,
+    queues: Vec<Queue>,
 }
 
 impl Guard {
@@ -56,20 +67,48 @@ impl Guard {
             }
         }
     }
+
+    /// How many lines were lost since whoever reads them did not keep up.
+    pub fn lost_lines(&self) -> u64 {
+        self.queues.iter().map(Queue::lost).sum()
+    }
+
+    fn queue<W>(&mut self, sink: W) -> io::Result<Queue>
+    where
+        W: for<'w> fmt::MakeWriter<'w> + Send + 'static,
+    {
+        let queue = Queue::to(sink)?;
+        self.queues.push(queue.clone());
+        Ok(queue)
+    }
+
+    fn file(&mut self, folder: &Path, stream: &str) -> Result<Queue, TelemetryError> {
+        let path = folder.join(format!("{stream}.log"));
+        let file = LogFile::open(path.clone()).map_err(|why| TelemetryError::File { path, why })?;
+        self.files.push(file.clone());
+        Ok(self.queue(file)?)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        for queue in &self.queues {
+            queue.flush(LAST_LINES);
+        }
+    }
 }
 
 /// Sets up logging for the whole process.
 pub fn start(terms: &Telemetry) -> Result<Guard, TelemetryError> {
-    let mut files = Vec::new();
-    let mut layers = vec![lines(terms.format, io::stdout, Box::new(audible(terms.level)))];
-    for stream in terms.folder.iter().flat_map(|_| STREAMS) {
-        let path = terms.folder.as_deref().unwrap_or_else(|| "".as_ref()).join(format!("{stream}.log"));
-        let file = LogFile::open(path.clone()).map_err(|why| TelemetryError::File { path, why })?;
-        files.push(file.clone());
-        layers.push(lines(terms.format, file, belongs_to(stream, terms.level)));
+    let mut guard = Guard { files: Vec::new(), queues: Vec::new() };
+    let mut layers = vec![lines(terms.format, guard.queue(io::stdout)?, Box::new(audible(terms.level)))];
+    if let Some(folder) = &terms.folder {
+        for stream in STREAMS {
+            layers.push(lines(terms.format, guard.file(folder, stream)?, belongs_to(stream, terms.level)));
+        }
     }
     tracing_subscriber::registry().with(layers).try_init()?;
-    Ok(Guard { files })
+    Ok(guard)
 }
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -77,16 +116,24 @@ type BoxedFilter = Box<dyn Filter<Registry> + Send + Sync>;
 
 /// What is heard at all. DEBUG and TRACE of the engine and the store's client print headers and commands,
 /// tokens included, so no configuration can turn them on.
+///
+/// The engine's proxy is not heard even above that: what it says of a head that it can't parse quotes the
+/// bytes, cookies included. Each failure of a request is told by the journey, under the request's name.
 fn audible(level: tracing::Level) -> Targets {
-    let own = STREAMS.into_iter().map(|stream| (stream, LevelFilter::from_level(level)));
-    Targets::new().with_targets(own).with_default(LevelFilter::WARN)
+    let level = LevelFilter::from_level(level);
+    let own = STREAMS.into_iter().chain([env!("CARGO_PKG_NAME")]).map(|target| (target, level));
+    Targets::new()
+        .with_targets(own)
+        .with_target("pingora_proxy", LevelFilter::OFF)
+        .with_default(level.min(LevelFilter::WARN))
 }
 
 /// What stands in the file of a stream: its own lines, and in `error` whatever went wrong anywhere.
 fn belongs_to(stream: &'static str, level: tracing::Level) -> BoxedFilter {
+    let audible = audible(level);
     let failure = move |meta: &tracing::Metadata<'_>| stream == "error" && *meta.level() <= tracing::Level::WARN;
-    let own = move |meta: &tracing::Metadata<'_>| meta.target() == stream && *meta.level() <= level;
-    Box::new(filter_fn(move |meta| own(meta) || failure(meta)))
+    let belongs = move |meta: &tracing::Metadata<'_>| meta.target() == stream || failure(meta);
+    Box::new(filter_fn(move |meta| belongs(meta) && audible.would_enable(meta.target(), meta.level())))
 }
 
 fn lines<W>(format: LogFormat, writer: W, filter: BoxedFilter) -> BoxedLayer
@@ -96,7 +143,7 @@ where
     let layer = fmt::layer().with_writer(writer).with_ansi(false);
     match format {
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_filter(filter).boxed(),
-        LogFormat::Text => layer.with_filter(filter).boxed(),
+        LogFormat::Text => layer.fmt_fields(text::fields()).with_filter(filter).boxed(),
     }
 }
 

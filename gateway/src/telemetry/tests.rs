@@ -80,7 +80,7 @@ fn each_stream_has_its_file_and_errors_stand_in_one() {
         Captured::default().during(LogFormat::Text, belongs_to(stream, tracing::Level::INFO), || {
             tracing::info!(target: "auth", "one");
             tracing::info!(target: "api", "two");
-            tracing::warn!(target: "pingora_proxy", "three");
+            tracing::warn!(target: "pingora_core", "three");
             tracing::debug!(target: "auth", "four");
         })
     };
@@ -100,6 +100,37 @@ fn libraries_are_never_heard_below_warn() {
         tracing::trace!(target: "auth", "ours");
     });
     assert!(!text.contains("sekret") && text.contains("ours"), "{text}");
+}
+
+#[test]
+fn what_the_engine_quotes_of_a_broken_head_is_never_heard() {
+    let quote = || tracing::error!(target: "pingora_proxy", "Fail to proxy: buf: HTTP/1.1 Set-Cookie: sekret");
+    for filter in [Box::new(audible(tracing::Level::TRACE)), belongs_to("error", tracing::Level::TRACE)] {
+        assert_eq!(Captured::default().during(LogFormat::Text, filter, quote), "");
+    }
+}
+
+#[test]
+fn the_level_is_that_of_all_our_own_lines() {
+    let speak = || {
+        tracing::debug!(target: "portcullis::upstream", "one");
+        tracing::warn!(target: "sqlx", "two");
+        tracing::error!(target: "sqlx", "three");
+    };
+    let heard = |level| Captured::default().during(LogFormat::Text, Box::new(audible(level)), speak).lines().count();
+    assert_eq!(heard(tracing::Level::DEBUG), 3);
+    assert_eq!(heard(tracing::Level::INFO), 2);
+    assert_eq!(heard(tracing::Level::ERROR), 1);
+}
+
+#[test]
+fn no_value_of_a_text_line_ends_it() {
+    let text = Captured::default().during(LogFormat::Text, Box::new(audible(tracing::Level::INFO)), || {
+        let why = "gone\n2026-01-01 INFO auth: logged in";
+        tracing::warn!(target: "error", %why, "the store said: {why}");
+    });
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.ends_with("why=gone\\n2026-01-01 INFO auth: logged in\n"), "{text}");
 }
 
 #[test]
