@@ -277,13 +277,12 @@ impl Metrics {
 
     /// A server works, or does not.
     pub fn upstream_server(&self, upstream: &UpstreamId, server: SocketAddr, up: bool) {
-        let server = server.to_string();
-        self.upstream_server_up.with_label_values(&[upstream.as_str(), &server]).set(i64::from(up));
+        self.upstream_server_up.with_label_values(&[upstream.as_str(), &url(server)]).set(i64::from(up));
     }
 
     /// A server left its pool.
     pub fn upstream_server_gone(&self, upstream: &UpstreamId, server: SocketAddr) {
-        let _ = self.upstream_server_up.remove_label_values(&[upstream.as_str(), &server.to_string()]);
+        let _ = self.upstream_server_up.remove_label_values(&[upstream.as_str(), &url(server)]);
     }
 
     /// A server's answer began.
@@ -310,6 +309,12 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A server as a label. The crate tells label values apart by a hash of them strung together, so server
+/// 12.0.0.1 of `api` would be 2.0.0.1 of `api1`; no id can run into a URL.
+fn url(server: SocketAddr) -> String {
+    format!("http://{server}")
 }
 
 fn status_text(status: u16, digits: &mut [u8; 3]) -> &str {
@@ -341,6 +346,21 @@ mod tests {
         assert!(metrics.render().contains("portcullis_requests_in_flight 1"));
         drop(held);
         assert!(metrics.render().contains("portcullis_requests_in_flight 0"));
+    }
+
+    #[test]
+    fn servers_of_pools_with_similar_names_are_not_mistaken_for_each_other() {
+        let metrics = Metrics::new();
+        let (api, api1) = (UpstreamId::parse("api").unwrap(), UpstreamId::parse("api1").unwrap());
+        metrics.upstream_server(&api, "12.0.0.1:80".parse().unwrap(), true);
+        metrics.upstream_server(&api1, "2.0.0.1:80".parse().unwrap(), false);
+        let text = metrics.render();
+        for line in [
+            r#"portcullis_upstream_server_up{server="http://12.0.0.1:80",upstream="api"} 1"#,
+            r#"portcullis_upstream_server_up{server="http://2.0.0.1:80",upstream="api1"} 0"#,
+        ] {
+            assert!(text.contains(line), "{line} is missing from\n{text}");
+        }
     }
 
     #[test]

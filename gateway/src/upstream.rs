@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use pingora::upstreams::peer::HttpPeer;
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::{self, UpstreamHeader};
@@ -51,12 +53,23 @@ impl Upstreams {
     }
 }
 
+impl Drop for Upstreams {
+    /// Takes the servers out of the metrics. Those that a newer configuration has too are back with their next check.
+    fn drop(&mut self) {
+        for pool in self.pools.values() {
+            pool.servers.load().iter().for_each(|server| pool.metrics.upstream_server_gone(&pool.id, server.address()));
+        }
+    }
+}
+
 /// A named pool of servers.
 pub struct Pool {
     id: UpstreamId,
     terms: config::Upstream,
     servers: ArcSwap<Vec<Server>>,
     turn: AtomicUsize,
+    /// A server came or went down: it should be looked at soon.
+    news: Notify,
     metrics: Arc<Metrics>,
 }
 
@@ -66,18 +79,27 @@ pub struct Server(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    address: SocketAddr,
+    place: Place,
     failures: AtomicU32,
 }
 
+/// Where a server is, and what it calls itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    address: SocketAddr,
+    /// As configured, for the `Host` of our own requests.
+    host: HeaderValue,
+}
+
 impl Server {
-    fn new(address: SocketAddr) -> Self {
-        Self(Arc::new(State { address, failures: AtomicU32::new(0) }))
+    /// A new server is in use, but on probation: its first failure takes it out.
+    fn new(place: Place) -> Self {
+        Self(Arc::new(State { place, failures: AtomicU32::new(DOWN_AFTER - 1) }))
     }
 
     /// Where it is.
     pub fn address(&self) -> SocketAddr {
-        self.0.address
+        self.0.place.address
     }
 
     fn is_up(&self) -> bool {
@@ -87,7 +109,8 @@ impl Server {
 
 impl Pool {
     fn new(id: UpstreamId, terms: config::Upstream, metrics: Arc<Metrics>) -> Self {
-        let pool = Self { id, terms, servers: ArcSwap::default(), turn: AtomicUsize::new(0), metrics };
+        let pool =
+            Self { id, terms, servers: ArcSwap::default(), turn: AtomicUsize::new(0), news: Notify::new(), metrics };
         pool.replace(&resolve::literal(&pool.terms.servers));
         pool
     }
@@ -112,13 +135,15 @@ impl Pool {
         self.terms.tunnel_timeout
     }
 
-    /// The next server that works and is not among `tried`.
+    /// The next server that works and is not among `tried`. The turn goes round among those that qualify,
+    /// so that the share of one that is down does not fall to its neighbour alone.
     pub fn pick(&self, tried: &[SocketAddr]) -> Result<Server, Denied> {
         let servers = self.servers.load();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let from_here = servers.iter().cycle().skip(turn % servers.len().max(1)).take(servers.len());
-        let mut fit = from_here.filter(|server| server.is_up() && !tried.contains(&server.address()));
-        fit.next().cloned().ok_or(Denied::NoServer)
+        let fit = || servers.iter().filter(|server| server.is_up() && !tried.contains(&server.address()));
+        let place = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(fit().count());
+        // One may have gone down since they were counted.
+        let next = place.and_then(|place| fit().nth(place).or_else(|| fit().next()));
+        next.cloned().ok_or(Denied::NoServer)
     }
 
     /// The engine's view of a server, with every timeout set; `upgrade` is a tunnel, which may be silent.
@@ -140,6 +165,7 @@ impl Pool {
         let failures = server.0.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failures == DOWN_AFTER {
             tracing::warn!(target: "error", upstream = %self.id, server = %server.address(), "the server is down");
+            self.news.notify_one();
         }
         self.report(server);
     }
@@ -156,18 +182,19 @@ impl Pool {
         self.metrics.upstream_server(&self.id, server.address(), server.is_up());
     }
 
-    /// Takes these addresses for its servers; one that stays keeps what is known of it.
-    fn replace(&self, addresses: &[SocketAddr]) {
+    /// Takes these for its servers; one that stays keeps what is known of it.
+    fn replace(&self, places: &[Place]) {
         let old = self.servers.load_full();
-        let kept = |address: &SocketAddr| old.iter().find(|server| server.address() == *address).cloned();
-        let new: Vec<Server> = addresses.iter().map(|at| kept(at).unwrap_or_else(|| Server::new(*at))).collect();
-        for gone in old.iter().filter(|server| !addresses.contains(&server.address())) {
+        let kept = |place: &Place| old.iter().find(|server| server.0.place == *place).cloned();
+        let new: Vec<Server> = places.iter().map(|at| kept(at).unwrap_or_else(|| Server::new(at.clone()))).collect();
+        for gone in old.iter().filter(|server| !places.iter().any(|place| place.address == server.address())) {
             self.metrics.upstream_server_gone(&self.id, gone.address());
         }
         for server in &new {
             self.report(server);
         }
         self.servers.store(Arc::new(new));
+        self.news.notify_one();
     }
 }
 

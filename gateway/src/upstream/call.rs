@@ -2,7 +2,7 @@
 //! connection of its own, bounded in time and size. Requests of clients never come this way.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
@@ -36,6 +36,17 @@ pub enum CallError {
     TooLarge,
 }
 
+impl CallError {
+    /// Its name in metrics.
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Unreachable => "connect",
+            Self::Timeout => "timeout",
+            Self::Broken | Self::TooLarge => "broken",
+        }
+    }
+}
+
 impl Pool {
     /// Posts `body` to `path`: the whole answer, within `deadline`. Another server is tried only where the
     /// first could not be reached, so that nothing is done twice.
@@ -46,22 +57,28 @@ impl Pool {
         body: Bytes,
         deadline: Duration,
     ) -> Result<Response<Bytes>, CallError> {
-        let call = async {
-            let mut tried = Vec::new();
-            while let Ok(server) = self.pick(&tried) {
-                let mut request = request(self, &server, Method::POST, path).map(|_| Full::new(body.clone()));
-                request.headers_mut().insert(CONTENT_TYPE, media_type.clone());
-                match exchange(self, &server, request).await {
-                    Err(CallError::Unreachable) if tried.len() + 1 < self.attempts() => {
-                        self.failed(&server);
-                        tried.push(server.address());
-                    }
-                    answered => return answered,
-                }
+        let began = Instant::now();
+        let outcome = timeout(deadline, self.try_each(path, media_type, body)).await.unwrap_or(Err(CallError::Timeout));
+        match &outcome {
+            Ok(_) => self.metrics.upstream_answered(self.id(), began.elapsed()),
+            Err(error) => self.metrics.upstream_failed(self.id(), error.kind()),
+        }
+        outcome
+    }
+
+    async fn try_each(&self, path: &str, media_type: HeaderValue, body: Bytes) -> Result<Response<Bytes>, CallError> {
+        let mut tried = Vec::new();
+        while tried.len() < self.attempts() {
+            let Ok(server) = self.pick(&tried) else { break };
+            let mut request = request(self, &server, Method::POST, path).map(|_| Full::new(body.clone()));
+            request.headers_mut().insert(CONTENT_TYPE, media_type.clone());
+            match exchange(self, &server, request).await {
+                Err(CallError::Unreachable) => self.failed(&server),
+                answered => return answered,
             }
-            Err(CallError::Unreachable)
-        };
-        timeout(deadline, call).await.unwrap_or(Err(CallError::Timeout))
+            tried.push(server.address());
+        }
+        Err(CallError::Unreachable)
     }
 }
 
@@ -70,8 +87,7 @@ pub(super) fn request(pool: &Pool, server: &Server, method: Method, path: &str) 
     let mut request = Request::new(Full::default());
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().unwrap_or_default();
-    let host = HeaderValue::from_str(&server.address().to_string()).expect("an address is safe in a header");
-    request.headers_mut().insert(HOST, host);
+    request.headers_mut().insert(HOST, server.0.place.host.clone());
     for UpstreamHeader { name, value } in pool.headers() {
         request.headers_mut().insert(name.clone(), value.clone());
     }

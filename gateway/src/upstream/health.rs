@@ -9,12 +9,15 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::Method;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Pool, Server, call};
 use crate::config::HealthCheck;
 
-/// Checks the pool's servers again and again.
+/// How soon a server that is new or down is looked at (again), unless checks are more frequent anyway.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Checks the pool's servers again and again; sooner while one is down, so that it is back soon.
 pub(super) async fn keep_checking(pool: Arc<Pool>) {
     let interval = match pool.terms.health {
         HealthCheck::Tcp { interval, .. } | HealthCheck::Http { interval, .. } => interval,
@@ -22,7 +25,11 @@ pub(super) async fn keep_checking(pool: Arc<Pool>) {
     loop {
         let servers = pool.servers.load_full();
         join_all(servers.iter().map(|server| check(&pool, server))).await;
-        tokio::time::sleep(interval).await;
+        let all_up = servers.iter().all(Server::is_up);
+        tokio::select! {
+            () = sleep(if all_up { interval } else { interval.min(SOON) }) => {}
+            () = pool.news.notified() => sleep(interval.min(SOON)).await,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::{HealthCheck, ServerAddress};
 
 const SHORT: Duration = Duration::from_millis(20);
 
-fn terms(servers: &[SocketAddr]) -> config::Upstream {
+pub(super) fn terms(servers: &[SocketAddr]) -> config::Upstream {
     let server = |at: &SocketAddr| ServerAddress { host: at.ip().to_string(), port: at.port() };
     config::Upstream {
         servers: servers.iter().map(server).collect(),
@@ -32,8 +32,12 @@ fn terms(servers: &[SocketAddr]) -> config::Upstream {
 }
 
 fn start(terms: config::Upstream) -> (Upstreams, Arc<Pool>) {
+    start_counted(terms, &Arc::new(Metrics::new()))
+}
+
+fn start_counted(terms: config::Upstream, metrics: &Arc<Metrics>) -> (Upstreams, Arc<Pool>) {
     let id = UpstreamId::parse("pool").unwrap();
-    let upstreams = Upstreams::start(&BTreeMap::from([(id.clone(), terms)]), &Arc::new(Metrics::new()));
+    let upstreams = Upstreams::start(&BTreeMap::from([(id.clone(), terms)]), metrics);
     let pool = Arc::clone(upstreams.pool(&id).unwrap());
     (upstreams, pool)
 }
@@ -59,6 +63,12 @@ async fn server(padding: usize) -> SocketAddr {
 /// An address where nobody listens.
 async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// A pool whose servers are checked once, at the earliest when the test first waits.
+fn never_checked(servers: &[SocketAddr]) -> config::Upstream {
+    let health = HealthCheck::Tcp { interval: Duration::from_hours(1), timeout: SHORT };
+    config::Upstream { health, ..terms(servers) }
 }
 
 async fn until(mut holds: impl FnMut() -> bool) {
@@ -105,10 +115,41 @@ async fn requests_that_fail_to_connect_bring_a_server_down_too() {
     };
     let (_upstreams, pool) = start(slow_checks);
     let server = pool.pick(&[]).unwrap();
+    until(|| server.0.failures.load(Ordering::Relaxed) == 0).await;
     pool.failed(&server);
     assert!(pool.pick(&[]).is_ok(), "one failure is none");
     pool.failed(&server);
     assert!(pool.pick(&[]).is_err());
+}
+
+#[tokio::test]
+async fn a_new_server_is_out_with_its_first_failure() {
+    let (_upstreams, pool) = start(never_checked(&[nobody().await]));
+    pool.failed(&pool.pick(&[]).unwrap());
+    assert!(pool.pick(&[]).is_err());
+}
+
+#[tokio::test]
+async fn the_share_of_a_server_that_is_down_falls_to_all_others() {
+    let (_upstreams, pool) = start(never_checked(&[server(0).await, server(0).await, server(0).await]));
+    let down = pool.pick(&[]).unwrap();
+    pool.failed(&down);
+    pool.failed(&down);
+    let picked: Vec<SocketAddr> = (0..6).map(|_| pool.pick(&[]).unwrap().address()).collect();
+    for at in &picked {
+        assert_ne!(*at, down.address());
+        assert_eq!(picked.iter().filter(|other| *other == at).count(), 3, "{picked:?}");
+    }
+}
+
+#[tokio::test]
+async fn servers_are_shown_until_their_configuration_is_gone() {
+    let metrics = Arc::new(Metrics::new());
+    let (upstreams, pool) = start_counted(never_checked(&[server(0).await]), &metrics);
+    let up = format!("server=\"http://{}\"", pool.pick(&[]).unwrap().address());
+    assert!(metrics.render().contains(&up));
+    drop(upstreams);
+    assert!(!metrics.render().contains(&up));
 }
 
 #[tokio::test]
@@ -154,12 +195,32 @@ async fn a_call_that_can_not_succeed_says_why() {
     }
 }
 
+#[tokio::test]
+async fn calls_are_counted_and_a_single_attempt_that_fails_counts_against_the_server() {
+    let metrics = Arc::new(Metrics::new());
+    let (_upstreams, pool) = start_counted(config::Upstream { attempts: 1, ..terms(&[server(0).await]) }, &metrics);
+    post(&pool, Duration::from_secs(5)).await.unwrap();
+    assert!(metrics.render().contains("portcullis_upstream_duration_seconds_count{upstream=\"pool\"} 1"));
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let alone = config::Upstream { attempts: 1, ..never_checked(&[listener.local_addr().unwrap()]) };
+    let (_upstreams, pool) = start_counted(alone, &metrics);
+    let server = pool.pick(&[]).unwrap();
+    until(|| server.0.failures.load(Ordering::Relaxed) == 0).await;
+    drop(listener);
+    for _ in 0..DOWN_AFTER {
+        assert_eq!(post(&pool, Duration::from_secs(5)).await, Err(CallError::Unreachable));
+    }
+    assert!(!server.is_up());
+    assert!(metrics.render().contains("portcullis_upstream_failures_total{kind=\"connect\",upstream=\"pool\"} 2"));
+}
+
 const MAX_PADDING: usize = 65 * 1024;
 
 #[test]
 fn every_timeout_of_a_peer_is_set() {
     let pool = Pool::new(UpstreamId::parse("pool").unwrap(), terms(&[]), Arc::new(Metrics::new()));
-    let server = Server::new("127.0.0.1:1".parse().unwrap());
+    let server = Server::new(resolve::literal(&terms(&["127.0.0.1:1".parse().unwrap()]).servers).remove(0));
     let options = pool.peer(&server, false, None).options;
     for set in [
         options.connection_timeout,
