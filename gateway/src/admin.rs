@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -20,8 +20,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::ids::RequestId;
 use crate::metrics::Metrics;
-use crate::reply::{self, Reply};
+use crate::problem::{Denied, Problem};
+use crate::reply::Reply;
 
 mod readiness;
 
@@ -55,7 +57,7 @@ impl AdminServer {
         let address = listener.local_addr()?;
         let server = Self { address, stop: CancellationToken::new(), connections: TaskTracker::new() };
         let (stop, connections) = (server.stop.clone(), server.connections.clone());
-        tokio::spawn(async move {
+        server.connections.spawn(async move {
             while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
                 match accepted {
                     Ok((stream, _)) => drop(connections.spawn(serve(stream, parts.clone(), stop.clone()))),
@@ -110,17 +112,17 @@ fn answer(request: &Request<Incoming>, parts: &AdminParts) -> Reply {
         "/livez" => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
         "/readyz" => parts.readiness.reply(),
         "/metrics" => text(StatusCode::OK, "text/plain; version=0.0.4", parts.metrics.render()),
-        _ => return reply::empty(StatusCode::NOT_FOUND),
+        _ => return refusal(&Denied::NoRoute),
     };
     match *request.method() {
         Method::GET => page,
         Method::HEAD => page.map(|_| Bytes::new()),
-        _ => {
-            let mut refused = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            refused
-        }
+        _ => refusal(&Denied::MethodNotAllowed { allowed: vec![Method::GET, Method::HEAD] }),
     }
+}
+
+fn refusal(denied: &Denied) -> Reply {
+    Problem::from(denied).reply(&RequestId::random())
 }
 
 fn text(status: StatusCode, media_type: &'static str, body: String) -> Reply {
@@ -129,3 +131,6 @@ fn text(status: StatusCode, media_type: &'static str, body: String) -> Reply {
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     reply
 }
+
+#[cfg(test)]
+mod tests;

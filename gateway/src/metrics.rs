@@ -5,11 +5,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::ids::{LimitId, UpstreamId};
 use crate::session::Rotation;
 use crate::store::StoreError;
+
+mod declared;
+
+use declared::registered;
 
 /// Seconds, from a cached answer to a patient upstream.
 const REQUEST_BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -30,7 +34,7 @@ macro_rules! table {
         impl Metrics {
             fn declare() -> Self {
                 let registry = Registry::new();
-                $(let $field = <$kind as Declared>::declare(
+                $(let $field: $kind = registered(
                     &registry, concat!("portcullis_", $name), $help.trim(), &[$($label),*], table!(@buckets $($buckets)?),
                 );)+
                 Self { registry, $($field,)+ }
@@ -76,45 +80,6 @@ table! {
     config_reloads: IntCounterVec = "config_reloads_total" ["outcome"];
     /// The version that runs; always 1.
     build_info: IntGaugeVec = "build_info" ["version"];
-}
-
-/// Kinds of metrics that the table can declare.
-trait Declared: Sized {
-    fn declare(registry: &Registry, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Self;
-}
-
-const DECLARED_ONCE: &str = "the table declares each name once, with a valid name and labels";
-
-impl Declared for IntCounterVec {
-    fn declare(registry: &Registry, name: &str, help: &str, labels: &[&str], _: &[f64]) -> Self {
-        let metric = Self::new(Opts::new(name, help), labels).expect(DECLARED_ONCE);
-        registry.register(Box::new(metric.clone())).expect(DECLARED_ONCE);
-        metric
-    }
-}
-
-impl Declared for IntGaugeVec {
-    fn declare(registry: &Registry, name: &str, help: &str, labels: &[&str], _: &[f64]) -> Self {
-        let metric = Self::new(Opts::new(name, help), labels).expect(DECLARED_ONCE);
-        registry.register(Box::new(metric.clone())).expect(DECLARED_ONCE);
-        metric
-    }
-}
-
-impl Declared for IntGauge {
-    fn declare(registry: &Registry, name: &str, help: &str, _: &[&str], _: &[f64]) -> Self {
-        let metric = Self::new(name, help).expect(DECLARED_ONCE);
-        registry.register(Box::new(metric.clone())).expect(DECLARED_ONCE);
-        metric
-    }
-}
-
-impl Declared for HistogramVec {
-    fn declare(registry: &Registry, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Self {
-        let metric = Self::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels).expect(DECLARED_ONCE);
-        registry.register(Box::new(metric.clone())).expect(DECLARED_ONCE);
-        metric
-    }
 }
 
 /// What a limit decided.
@@ -324,48 +289,4 @@ fn status_text(status: u16, digits: &mut [u8; 3]) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_metric_has_a_help_text_that_is_a_sentence() {
-        let metrics = Metrics::new();
-        metrics.request_done("posts", 200, "-", Duration::from_millis(3));
-        let text = metrics.render();
-        for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
-            let sentence = help.split_once(' ').unwrap().1;
-            assert!(sentence.starts_with(char::is_uppercase) && sentence.ends_with('.'), "{help}");
-        }
-        assert!(text.contains(r#"portcullis_requests_total{reason="-",route="posts",status="200"} 1"#), "{text}");
-    }
-
-    #[test]
-    fn what_is_held_is_counted_until_it_is_dropped() {
-        let metrics = Metrics::new();
-        let held = metrics.in_flight();
-        assert!(metrics.render().contains("portcullis_requests_in_flight 1"));
-        drop(held);
-        assert!(metrics.render().contains("portcullis_requests_in_flight 0"));
-    }
-
-    #[test]
-    fn servers_of_pools_with_similar_names_are_not_mistaken_for_each_other() {
-        let metrics = Metrics::new();
-        let (api, api1) = (UpstreamId::parse("api").unwrap(), UpstreamId::parse("api1").unwrap());
-        metrics.upstream_server(&api, "12.0.0.1:80".parse().unwrap(), true);
-        metrics.upstream_server(&api1, "2.0.0.1:80".parse().unwrap(), false);
-        let text = metrics.render();
-        for line in [
-            r#"portcullis_upstream_server_up{server="http://12.0.0.1:80",upstream="api"} 1"#,
-            r#"portcullis_upstream_server_up{server="http://2.0.0.1:80",upstream="api1"} 0"#,
-        ] {
-            assert!(text.contains(line), "{line} is missing from\n{text}");
-        }
-    }
-
-    #[test]
-    fn a_status_is_three_digits() {
-        assert_eq!(status_text(429, &mut [0; 3]), "429");
-        assert_eq!(status_text(0, &mut [0; 3]), "000");
-    }
-}
+mod tests;

@@ -1,0 +1,74 @@
+//! What the admin listener answers, asked over real connections.
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+async fn start() -> (AdminServer, AdminParts) {
+    let parts = AdminParts { metrics: Arc::new(Metrics::new()), readiness: Arc::new(Readiness::default()) };
+    parts.readiness.keys_known(true);
+    (AdminServer::start("127.0.0.1:0".parse().unwrap(), parts.clone()).await.unwrap(), parts)
+}
+
+/// The whole answer to one request, head and body.
+async fn ask(server: &AdminServer, request: &str) -> String {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let request = format!("{request} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn it_lives_and_shows_its_metrics() {
+    let (server, _parts) = start().await;
+    let lives = ask(&server, "GET /livez").await;
+    assert!(lives.starts_with("HTTP/1.1 200 OK\r\n") && lives.ends_with("\r\n\r\nok\n"), "{lives}");
+    let metrics = ask(&server, "GET /metrics").await;
+    assert!(metrics.contains("content-type: text/plain; version=0.0.4\r\n"), "{metrics}");
+    assert!(metrics.contains("\nportcullis_build_info{version="), "{metrics}");
+}
+
+#[tokio::test]
+async fn while_it_drains_it_lives_but_is_not_ready() {
+    let (server, parts) = start().await;
+    assert!(ask(&server, "GET /readyz").await.starts_with("HTTP/1.1 200 "));
+    parts.readiness.drain();
+    let answer = ask(&server, "GET /readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("about to stop"), "{answer}");
+    assert!(ask(&server, "GET /livez").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_head_request_has_the_status_without_the_body() {
+    let (server, parts) = start().await;
+    parts.readiness.drain();
+    let answer = ask(&server, "HEAD /readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_refused_as_a_problem() {
+    let (server, _parts) = start().await;
+    let missing = ask(&server, "GET /").await;
+    assert!(missing.starts_with("HTTP/1.1 404 "), "{missing}");
+    let wrong = ask(&server, "POST /metrics").await;
+    assert!(wrong.starts_with("HTTP/1.1 405 ") && wrong.contains("allow: GET, HEAD\r\n"), "{wrong}");
+    for refused in [missing, wrong] {
+        assert!(refused.contains("content-type: application/problem+json\r\n"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_listener_lets_go_of_idle_connections_and_of_its_port() {
+    let (server, _parts) = start().await;
+    let mut idle = TcpStream::connect(server.address()).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: admin\r\n\r\n").await.unwrap();
+    let mut first = [0; 1];
+    idle.read_exact(&mut first).await.unwrap();
+    server.stop().await;
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.unwrap();
+    TcpListener::bind(server.address()).await.unwrap();
+}
