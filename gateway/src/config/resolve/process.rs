@@ -1,4 +1,5 @@
-//! `[telemetry]` and `[shutdown]`: what the process writes and how it ends.
+//! `[telemetry]` and `[shutdown]`: what the process writes and how it ends. Folders are named here and
+//! opened by whoever writes to them; nothing here touches the disk.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
