@@ -13,6 +13,7 @@ mod logout;
 mod policies;
 mod posts;
 mod process;
+mod readme;
 mod refusals;
 mod rotation;
 mod round_trips;

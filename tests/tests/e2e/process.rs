@@ -26,15 +26,20 @@ pub(crate) struct Stand {
 }
 
 impl Stand {
+    /// A gateway whose `[telemetry]` has these keys too.
     pub(crate) async fn start(telemetry: &str) -> Self {
+        Self::start_with(&include_str!("process.toml").replace("@TELEMETRY@", telemetry)).await
+    }
+
+    /// A gateway of this configuration.
+    pub(crate) async fn start_with(toml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = DatabaseUrl::parse(&format!("sqlite:{}", folder.path().join("backend.db").display())).unwrap();
         let backend = Server::start(Config::new("127.0.0.1:0".parse().unwrap(), database)).await.unwrap();
         let recorder = Recorder::start().await;
-        let toml = include_str!("process.toml")
+        let toml = toml
             .replace("@BACKEND@", &backend.address().to_string())
-            .replace("@RECORDER@", &recorder.address().to_string())
-            .replace("@TELEMETRY@", telemetry);
+            .replace("@RECORDER@", &recorder.address().to_string());
         std::fs::write(folder.path().join("portcullis.toml"), toml).unwrap();
         let log = std::fs::File::create(folder.path().join("out.log")).unwrap();
         let gateway = Command::new(program("portcullis"))
@@ -54,8 +59,12 @@ impl Stand {
         stand
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn client(&self) -> Client {
-        Client::anonymous(format!("http://{}", self.address))
+        Client::anonymous(self.url())
     }
 
     pub(crate) fn logs(&self) -> String {
