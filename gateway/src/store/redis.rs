@@ -9,19 +9,21 @@ use async_trait::async_trait;
 use fred::interfaces::{HashesInterface, KeysInterface};
 use tokio::sync::watch;
 
+use self::args::{fields, moment, quotas, span};
 use self::keys::Keys;
 use self::link::Link;
 pub use self::pulse::Health;
-use self::reply::{Fields, Reply, hash_text};
+use self::reply::{Fields, Reply};
 use self::script::Scripts;
-use super::text::{corrupt, words};
+use super::text::corrupt;
 use super::{Check, Ending, KeyPurpose, Memory, Standing, Store, StoreError, StoredKey, Take};
-use crate::clock::{Timestamp, micros};
+use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
 use crate::secret::Secret;
 use crate::session::{Lifetimes, Presented, Rotation, Session, UserState};
 
+mod args;
 mod keys;
 mod link;
 mod pulse;
@@ -123,8 +125,8 @@ impl Store for RedisStore {
             sid.to_string(),
             moment(now),
             generation.to_string(),
-            hash_text(hash),
-            hash_text(successor),
+            args::hash(hash),
+            args::hash(successor),
             span(idle),
             span(absolute),
             span(retry_window),
@@ -297,53 +299,7 @@ impl Store for RedisStore {
     }
 }
 
-/// The fields of a session's hash and their values, but for the epoch, which is the script's to set.
-fn fields(session: &Session) -> impl Iterator<Item = String> {
-    let Session {
-        id: _,
-        subject,
-        grants,
-        generation,
-        token_hash,
-        rotated_at,
-        created_at,
-        expires_at,
-        epoch: _,
-        address,
-        user_agent,
-    } = session;
-    [
-        ("sub", subject.to_string()),
-        ("roles", words(&grants.roles)),
-        ("scopes", words(&grants.scopes)),
-        ("generation", generation.to_string()),
-        ("token_hash", hash_text(*token_hash)),
-        ("rotated_at", moment(*rotated_at)),
-        ("created_at", moment(*created_at)),
-        ("expires_at", moment(*expires_at)),
-        ("ip", address.to_string()),
-        ("user_agent", user_agent.clone()),
-    ]
-    .into_iter()
-    .flat_map(|(name, value)| [name.to_owned(), value])
-}
-
-/// What the scripts need to know of each limit.
-fn quotas(takes: &[Take]) -> impl Iterator<Item = String> {
-    takes.iter().flat_map(|take| [take.quota.interval_micros().to_string(), span(take.quota.window())])
-}
-
-fn moment(at: Timestamp) -> String {
-    at.as_micros().min(MOST_EXACT).to_string()
-}
-
-fn span(span: Duration) -> String {
-    micros(span).min(MOST_EXACT).to_string()
-}
-
-/// A Lua number is exact up to here, 2^53: the year 2255.
-const MOST_EXACT: i64 = 1 << 53;
-
+/// No word that the script answers with.
 fn unknown(word: &str) -> StoreError {
     corrupt(format_args!("a script answered with an unknown word of {} bytes", word.len()))
 }

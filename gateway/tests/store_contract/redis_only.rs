@@ -1,1 +1,390 @@
-//! What the Redis store promises beyond the contract: how it behaves while Redis fails.
+//! What the Redis store promises beyond the contract: how it behaves while Redis fails, what it sends, and
+//! what it leaves in Redis.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis::ids::Jti;
+use portcullis::limit::Backoff;
+use portcullis::secret::Secret;
+use portcullis::session::Rotation;
+use portcullis::store::redis::{Health, RedisStore};
+use portcullis::store::{Check, Ending, KeyPurpose, Standing, Store, StoreError, StoredKey};
+
+use crate::fixture::{LIFETIMES, MEMORY, NOW, check_of, connect, opened, secs, subject, take, token};
+use crate::redis_server::RedisServer;
+
+/// As short as in production.
+const TIMEOUT: Duration = Duration::from_millis(250);
+
+/// One connection, so that Redis sees everything in the order in which it was asked.
+async fn connect_once(server: &RedisServer) -> RedisStore {
+    RedisStore::connect(&Secret::new(server.url()), TIMEOUT, 1, "portcullis").await.unwrap()
+}
+
+async fn until_up(store: &RedisStore) {
+    let mut health = store.health();
+    let up = health.wait_for(|health| matches!(health, Health::Up { .. }));
+    tokio::time::timeout(secs(20), up).await.expect("it recovers").unwrap();
+}
+
+async fn until_down(store: &RedisStore) {
+    let mut health = store.health();
+    tokio::time::timeout(secs(20), health.wait_for(|health| *health == Health::Down)).await.expect("noticed").unwrap();
+}
+
+/// Asks until there is an answer: while connections are made anew, some questions still fail.
+async fn eventually<T>(question: impl AsyncFn() -> Result<T, StoreError>) -> T {
+    let started = Instant::now();
+    loop {
+        match question().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(started.elapsed() < secs(20), "it recovers: {error}"),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn until_answered(store: &RedisStore) {
+    until_up(store).await;
+    eventually(async || store.ping().await).await;
+}
+
+fn is_unavailable<T>(answer: &Result<T, StoreError>) -> bool {
+    matches!(answer, Err(StoreError::Unavailable(_)))
+}
+
+#[tokio::test]
+async fn a_redis_that_is_down_at_start_is_waited_for_and_may_go_down_again() {
+    let mut server = RedisServer::absent();
+    let store = connect_once(&server).await;
+    let started = Instant::now();
+    assert!(is_unavailable(&store.ping().await));
+    assert!(is_unavailable(&store.rotate(&token(Fixed::SID, 0), &LIFETIMES, MEMORY, NOW).await));
+    assert!(is_unavailable(&store.check(&check_of(&Fixed::session(&store)), NOW).await));
+    assert!(started.elapsed() < TIMEOUT, "unavailable at once");
+    for _ in 0..2 {
+        server.start_again();
+        until_up(&store).await;
+        eventually(async || store.open(Fixed::session(&store)).await).await;
+        server.stop();
+        until_down(&store).await;
+        assert!(is_unavailable(&store.user(&subject("alice")).await));
+    }
+}
+
+struct Fixed;
+
+impl Fixed {
+    const SID: portcullis::ids::SessionId = portcullis::ids::SessionId::from_bytes([0; 16]);
+
+    fn session(store: &RedisStore) -> portcullis::session::Session {
+        crate::fixture::session(store, &subject("alice"), NOW)
+    }
+}
+
+#[tokio::test]
+async fn what_a_stalled_redis_was_asked_is_not_done_later() {
+    let server = RedisServer::start();
+    let store = connect_once(&server).await;
+    let (alice, bob) = (subject("alice"), subject("bob"));
+    let session = opened(&store, &alice, NOW).await;
+    let other = opened(&store, &bob, NOW).await;
+    store.rotate(&token(other.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    store.end(&subject("carol"), Ending::All, MEMORY, NOW).await.unwrap(); // so that its script is known
+    let before = evalsha_calls(&server);
+
+    server.stall();
+    let started = Instant::now();
+    assert!(is_unavailable(&store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await));
+    assert!(started.elapsed() < TIMEOUT * 4);
+    assert!(is_unavailable(&store.end(&bob, Ending::All, MEMORY, NOW).await));
+    assert!(is_unavailable(&store.open(crate::fixture::session(&store, &bob, NOW)).await));
+    server.go_on();
+
+    until_answered(&store).await;
+    assert_eq!(evalsha_calls(&server), before + 3, "the scripts did reach Redis");
+    assert_eq!(store.sessions(&bob, NOW).await.unwrap().len(), 1, "neither ended nor opened");
+    assert_eq!(store.user(&bob).await.unwrap().epoch, 0);
+    let retried = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    assert!(matches!(retried, Rotation::Rotated(_)), "{retried:?}");
+}
+
+fn evalsha_calls(server: &RedisServer) -> u64 {
+    let stats = server.ask(&["INFO", "commandstats"]);
+    let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+    calls.and_then(|calls| calls.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_long_stall_is_survived_without_a_restart() {
+    let server = RedisServer::start();
+    let store = connect_once(&server).await;
+    let session = opened(&store, &subject("alice"), NOW).await;
+    server.stall();
+    let started = Instant::now();
+    loop {
+        let asked = Instant::now();
+        assert!(is_unavailable(&store.user(&session.subject).await));
+        if asked.elapsed() < TIMEOUT / 10 {
+            break; // the stuck connection was given up: unavailable at once
+        }
+        assert!(started.elapsed() < secs(20), "a connection without answers is given up");
+    }
+    assert_eq!(*store.health().borrow(), Health::Down);
+    server.go_on();
+    until_up(&store).await;
+    assert_eq!(eventually(async || store.session(session.id, NOW).await).await, Some(session));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_go_away_never_shift_an_answer_to_another() {
+    const USERS: usize = 60;
+    let server = RedisServer::start();
+    let store = Arc::new(connect(&server, secs(5)).await);
+    let mut sessions = Vec::new();
+    for user in 0..USERS {
+        sessions.push(opened(&*store, &subject(&format!("user-{user}")), NOW).await);
+    }
+    for round in 0..5 {
+        server.stall();
+        let asked: Vec<_> = (0..USERS * 3)
+            .map(|index| {
+                let (store, session) = (Arc::clone(&store), sessions[index % USERS].clone());
+                tokio::spawn(async move {
+                    let _ = store.session(session.id, NOW).await;
+                    let _ = store.sessions(&session.subject, NOW).await;
+                })
+            })
+            .collect();
+        for _ in 0..round * 20 {
+            tokio::task::yield_now().await;
+        }
+        for (index, task) in asked.iter().enumerate() {
+            if index % 3 != round % 3 {
+                task.abort(); // some before they were sent, some while Redis has the question
+            }
+        }
+        server.go_on();
+        let answers = (0..USERS).map(|user| {
+            let (store, session) = (Arc::clone(&store), sessions[user].clone());
+            tokio::spawn(async move {
+                assert_eq!(store.session(session.id, NOW).await.unwrap(), Some(session.clone()));
+                assert_eq!(store.sessions(&session.subject, NOW).await.unwrap(), [session]);
+            })
+        });
+        for answer in answers.collect::<Vec<_>>() {
+            answer.await.unwrap();
+        }
+        for task in asked {
+            let _ = task.await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_check_with_a_user_limit_is_one_round_trip() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    let session = opened(&store, &subject("alice"), NOW).await;
+    let takes = [take("api", "alice", 9), take("wide", "alice", 9)];
+    let check = Check { takes: &takes, ..check_of(&session) };
+    store.check(&check, NOW).await.unwrap(); // loads the script
+
+    let mut monitor = server.cli().arg("monitor").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(monitor.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "OK");
+    assert!(matches!(store.check(&check, NOW).await.unwrap(), Standing::Good(_)));
+    server.ask(&["ECHO", "that was it"]);
+    let seen: Vec<String> = lines.by_ref().take_while(|line| !line.contains("that was it")).collect();
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+
+    let (inside, sent): (Vec<_>, Vec<_>) = seen.iter().partition(|line| line.contains(" lua] "));
+    // redis-cli introduces itself, and the store's pulse asks for the time once a second.
+    let is_ours = |line: &&&String| !line.contains("\"TIME\"") && !line.contains("\"COMMAND\"");
+    let ours: Vec<_> = sent.iter().filter(is_ours).collect();
+    assert_eq!(ours.len(), 1, "{ours:?}");
+    assert!(ours[0].contains("\"EVALSHA\""), "{ours:?}");
+    for part in [":blacklist:", ":user:alice", ":rate_limit:api:alice", ":rate_limit:wide:alice"] {
+        assert!(inside.iter().any(|line| line.contains(part)), "{part} was looked at: {inside:?}");
+    }
+}
+
+#[tokio::test]
+async fn scripts_and_data_that_vanish_are_got_over() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    let session = opened(&store, &subject("alice"), NOW).await;
+    server.ask(&["SCRIPT", "FLUSH"]);
+    let rotation = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    assert!(matches!(rotation, Rotation::Rotated(_)));
+    server.ask(&["FLUSHALL"]);
+    assert_eq!(store.rotate(&token(session.id, 1), &LIFETIMES, MEMORY, NOW).await.unwrap(), Rotation::Ended);
+    opened(&store, &subject("alice"), NOW).await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_wrote_is_corrupt_and_never_a_session() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    let session = opened(&store, &subject("alice"), NOW).await;
+    let key = format!("portcullis:{{0}}:session:{}", session.id);
+    for (field, value) in [("generation", "x"), ("expires_at", ""), ("roles", "a,b"), ("token_hash", "AAAA")] {
+        let before = server.ask(&["HGET", &key, field]);
+        server.ask(&["HSET", &key, field, value]);
+        let read = store.session(session.id, NOW).await;
+        assert!(matches!(read, Err(StoreError::Corrupt(_))), "{field}: {read:?}");
+        server.ask(&["HSET", &key, field, before.trim_end()]);
+    }
+    server.ask(&["HSET", &key, "created_at", "x"]);
+    let rotated = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await;
+    assert!(matches!(rotated, Err(StoreError::Corrupt(_))), "{rotated:?}");
+    server.ask(&["SET", &key, "a string"]);
+    let wrong_type = store.session(session.id, NOW).await;
+    assert!(matches!(wrong_type, Err(StoreError::Corrupt(_))), "{wrong_type:?}");
+}
+
+/// Does a bit of everything.
+async fn live_a_little(store: &RedisStore) {
+    let (alice, bob) = (subject("alice"), subject("bob"));
+    let reused = opened(store, &alice, NOW).await;
+    for generation in [0, 1, 2, 0] {
+        store.rotate(&token(reused.id, generation), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    }
+    let ended = opened(store, &alice, NOW).await;
+    store.end(&alice, Ending::This(ended.id), MEMORY, NOW).await.unwrap();
+    let kept = opened(store, &bob, NOW).await;
+    store.revoke(&bob, Jti::random(), NOW.after(secs(60)), NOW).await.unwrap();
+    let takes = [take("api", "bob", 5)];
+    store.check(&Check { takes: &takes, ..check_of(&kept) }, NOW).await.unwrap();
+    store.take(&takes, NOW).await.unwrap();
+    let backoff = Backoff { free: 0, first: secs(1), longest: secs(9), forget: secs(60) };
+    store.login_failed("bob", &backoff, NOW).await.unwrap();
+    store.set_disabled(&alice, true, MEMORY, NOW).await.unwrap();
+    store.set_disabled(&alice, false, MEMORY, NOW).await.unwrap();
+    let key = StoredKey {
+        purpose: KeyPurpose::Refresh,
+        name: "one".to_owned(),
+        algorithm: "HS256".to_owned(),
+        material: Secret::new([7; 32]),
+        created_at: NOW,
+    };
+    store.add_key(&key).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_key_goes_away_by_itself_but_for_three_kinds() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    live_a_little(&store).await;
+    let keys = server.ask(&["KEYS", "*"]);
+    assert!(keys.lines().count() > 9, "{keys}");
+    for key in keys.lines() {
+        assert!(key.starts_with("portcullis:"), "{key}");
+        let is_lasting = key.contains(":user:") || key.ends_with(":revocations") || key.contains(":keys:");
+        let left: i64 = server.ask(&["PTTL", key]).trim().parse().unwrap();
+        assert_eq!(left == -1, is_lasting, "{key}: {left}");
+    }
+}
+
+#[tokio::test]
+async fn every_revocation_is_announced_in_order() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    live_a_little(&store).await;
+    let stream = server.ask(&["XRANGE", "portcullis:{0}:revocations", "-", "+"]);
+    let lines: Vec<&str> = stream.lines().collect();
+    let kinds: Vec<_> = lines.windows(4).filter(|four| four[0] == "kind").map(|four| (four[1], four[3])).collect();
+    let expected = [("session", "alice"), ("session", "alice"), ("token", "bob"), ("user", "alice"), ("user", "alice")];
+    assert_eq!(kinds, expected, "reuse, logout, revocation, disabling, enabling");
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_leaves_no_connection() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    store.ping().await.unwrap();
+    let ours = || server.ask(&["CLIENT", "LIST"]).lines().filter(|line| line.contains("name=fred")).count();
+    let until = async |count| {
+        let started = Instant::now();
+        while ours() != count {
+            assert!(started.elapsed() < secs(10), "there are {} connections, not {count}", ours());
+            tokio::task::yield_now().await;
+        }
+    };
+    until(2).await;
+    drop(store);
+    until(0).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_unavailable_and_shown_nowhere() {
+    let server = RedisServer::start();
+    server.ask(&["CONFIG", "SET", "requirepass", "the-right-one"]);
+    let url = format!("redis://:hunter2@127.0.0.1:{}", server.port());
+    let (lines, _guard) = log_lines();
+    let store = RedisStore::connect(&Secret::new(url), TIMEOUT, 1, "portcullis").await.unwrap();
+    let error = store.ping().await.unwrap_err().to_string();
+    let lines = lines.text();
+    assert!(lines.contains("redis does not answer"), "{lines}");
+    for text in [&error, &lines] {
+        assert!(!text.contains("hunter2") && !text.contains("redis://"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_evicts_is_warned_of() {
+    for (policy, is_warned) in [("allkeys-lru", true), ("noeviction", false)] {
+        let server = RedisServer::start();
+        server.ask(&["CONFIG", "SET", "maxmemory-policy", policy]);
+        let (lines, _guard) = log_lines();
+        let store = connect(&server, secs(5)).await;
+        until_up(&store).await;
+        store.ping().await.unwrap();
+        let started = Instant::now();
+        while is_warned && !lines.text().contains(policy) {
+            assert!(started.elapsed() < secs(10), "{}", lines.text());
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lines.text().contains("noeviction"), is_warned, "{policy}: {}", lines.text());
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_that_would_break_hash_tags_is_refused() {
+    for prefix in ["", "a{b}"] {
+        assert!(RedisStore::connect(&Secret::new("redis://localhost"), TIMEOUT, 1, prefix).await.is_err());
+    }
+}
+
+/// What is logged on this thread, where a test's whole runtime lives.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn log_lines() -> (Lines, tracing::subscriber::DefaultGuard) {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    (lines, tracing::subscriber::set_default(subscriber))
+}

@@ -16,8 +16,9 @@ use super::link::cause;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// So many pings in a row without an answer on an open connection, and it is made anew.
-const STUCK_AFTER: u32 = 5;
+/// So many pings in a row without an answer on an open connection, and it is made anew. fred's own check for
+/// unresponsive connections starts over with every command that is written, so it never ends under load.
+const STUCK_AFTER: u32 = 3;
 
 /// Whether Redis answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -121,11 +121,6 @@ pub(super) fn session(id: SessionId, fields: &Fields) -> Result<Session, StoreEr
     })
 }
 
-/// A token's hash as it is stored.
-pub(super) fn hash_text(hash: TokenHash) -> String {
-    URL_SAFE_NO_PAD.encode(hash.0)
-}
-
 fn parse_hash(raw: &str) -> Result<TokenHash, StoreError> {
     let mut bytes = [0; 32];
     match URL_SAFE_NO_PAD.decode_slice(raw, &mut bytes) {
