@@ -51,8 +51,9 @@ impl EmbeddedStore {
 
     /// Runs `step` as one transaction, alone among all writers of the file.
     ///
-    /// It runs in a task of its own, so a caller that goes away leaves nothing half done. What could not be
-    /// finished before the deadline is rolled back: whoever was told "unavailable" may safely try again.
+    /// It runs in a task of its own, so a caller that goes away neither leaves it half done nor takes back
+    /// their logout. What could not be finished before the deadline is rolled back: whoever was told
+    /// "unavailable" may safely try again.
     async fn write<T, F>(&self, step: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -113,6 +113,22 @@ pub(crate) async fn a_rotation_moves_the_session_on(store: Shared) {
     assert_eq!(again, Rotation::Replayed(expected), "nothing changes");
 }
 
+pub(crate) async fn rotating_for_ever_does_not_outlive_the_absolute_end(store: Shared) {
+    let session = opened(&*store, &subject("alice"), NOW).await;
+    let end = NOW.after(LIFETIMES.absolute);
+    let mut last = session.expires_at;
+    for half_hours in 1..6 {
+        let now = NOW.after(secs(1800) * half_hours);
+        match store.rotate(&token(session.id, half_hours - 1), &LIFETIMES, MEMORY, now).await.unwrap() {
+            Rotation::Rotated(next) => last = next.expires_at,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(last, end);
+    assert_eq!(store.sessions(&session.subject, end).await.unwrap(), []);
+    assert_eq!(store.rotate(&token(session.id, 5), &LIFETIMES, MEMORY, end).await.unwrap(), Rotation::Ended);
+}
+
 pub(crate) async fn reuse_ends_the_session_and_its_access_tokens(store: Shared) {
     let session = at_generation_five(&store, &LIFETIMES).await;
     let other = opened(&*store, &session.subject, NOW).await;

@@ -73,28 +73,52 @@ async fn only_the_owner_can_read_the_file() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gateways_that_open_one_file_at_once_agree() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let opening: Vec<_> = (0..8)
+            .map(|index| {
+                let path = path.clone();
+                tokio::spawn(async move {
+                    let store = open(&path).await;
+                    let keys = store.found_keys(&key(&format!("key-{index}"))).await.unwrap();
+                    (store, keys)
+                })
+            })
+            .collect();
+        let mut found = Vec::new();
+        for task in opening {
+            found.push(task.await.unwrap());
+        }
+        assert!(found.iter().all(|(_, keys)| keys.len() == 1 && *keys == found[0].1), "{found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_opens_the_file_waits_for_one_that_is_doing_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    let opening: Vec<_> = (0..8)
-        .map(|index| {
-            let path = path.clone();
-            tokio::spawn(async move {
-                let store = open(&path).await;
-                let keys = store.found_keys(&key(&format!("key-{index}"))).await.unwrap();
-                (store, keys)
-            })
-        })
-        .collect();
-    let mut stores = Vec::new();
-    for task in opening {
-        stores.push(task.await.unwrap());
-    }
-    assert!(stores.iter().all(|(_, keys)| keys.len() == 1 && *keys == stores[0].1));
+    let turn = std::fs::File::open(folder.path()).unwrap();
+    turn.lock().unwrap();
+    let mut opening = tokio::spawn({
+        let path = path.clone();
+        async move { open(&path).await }
+    });
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut opening).await;
+    assert!(early.is_err() && !path.exists(), "it must wait for its turn");
+    turn.unlock().unwrap();
+    opening.await.unwrap().ping().await.unwrap();
+}
 
-    let session = opened(&stores[0].0, &subject("alice"), NOW).await;
-    let rotations: Vec<_> = (0..200)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateways_that_share_one_file_rotate_a_token_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let stores = [open(&path).await, open(&path).await, open(&path).await];
+    let session = opened(&stores[0], &subject("alice"), NOW).await;
+    let rotations: Vec<_> = (0..150)
         .map(|index| {
-            let (store, presented) = (stores[index % 8].0.clone(), token(session.id, 0));
+            let (store, presented) = (stores[index % 3].clone(), token(session.id, 0));
             tokio::spawn(async move { store.rotate(&presented, &LIFETIMES, MEMORY, NOW).await.unwrap() })
         })
         .collect();

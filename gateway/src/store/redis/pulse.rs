@@ -97,7 +97,7 @@ pub(super) async fn watch(pool: Pool, patience: Duration, signs: Arc<Signs>) {
     loop {
         tokio::select! {
             _ = period.tick() => {}
-            _ = connected.recv() => {}
+            Ok(_) = connected.recv() => {}
             () = signs.hurry.notified() => {}
         }
         let answers = join_all(connections.iter_mut().map(|connection| connection.ping(patience))).await;
