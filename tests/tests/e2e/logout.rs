@@ -93,6 +93,16 @@ on_both_stores! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_logout_is_real_even_if_the_store_lost_the_session() {
+    let stack = Stack::start(Kind::Redis).await;
+    let alice = stack.login("alice").await;
+    stack.redis.as_ref().unwrap().flush().await;
+    assert!(signed_in(&alice).await, "the token itself is good");
+    assert_eq!(alice.logout("this").await.status, 204);
+    assert!(!signed_in(&alice).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_logout_holds_on_every_gateway() {
     let mut stack = Stack::start(Kind::Redis).await;
     let alice = stack.login("alice").await;

@@ -55,10 +55,25 @@ impl Endpoints {
         if let Some((subject, sid)) = self.who(call).await? {
             let ending = scope.ending(sid);
             let ended = self.auth.store.end(&subject, ending, self.memory(), call.now).await?;
+            if ended == 0 {
+                self.revoke_own(call, ending).await?;
+            }
             self.auth.metrics.sessions_ended(scope.name(), ended);
             info!(target: "auth", %subject, session = %sid, scope = scope.name(), ended, "logged out");
         }
         Ok(reply::empty(StatusCode::NO_CONTENT))
+    }
+
+    /// A store that lost the session has nothing to end, but the token that asks still stands: it is
+    /// revoked by itself.
+    async fn revoke_own(&self, call: &Call<'_>, ending: Ending) -> Result<(), Denied> {
+        match (ending, call.permit.caller().known()) {
+            (Ending::This(_), Some(known)) => {
+                let until = known.expires_at.after(self.auth.tokens.leeway);
+                Ok(self.auth.store.revoke(&known.subject, known.jti, until, call.now).await?)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whose session it is: `None` if a refresh token names one that has ended.
