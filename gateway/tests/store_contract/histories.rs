@@ -149,8 +149,8 @@ impl History {
         match step {
             Step::Open(user) => self.open(user).await?,
             Step::Rotate { session, off, forged } => self.rotate(session, *off, *forged).await?,
-            Step::EndThis(user, session) => self.end(user, Ending::This(self.sid(session))).await?,
-            Step::EndOthers(user, session) => self.end(user, Ending::Others(self.sid(session))).await?,
+            Step::EndThis(user, session) => self.end(user, Ending::This(self.sid(*session))).await?,
+            Step::EndOthers(user, session) => self.end(user, Ending::Others(self.sid(*session))).await?,
             Step::EndAll(user) => self.end(user, Ending::All).await?,
             Step::Disable(user, disabled) => {
                 let user = user.get(&self.users);
@@ -188,7 +188,7 @@ impl History {
     }
 
     async fn rotate(&mut self, index: &Index, off: i64, forged: bool) -> Outcome {
-        let sid = self.sid(index);
+        let sid = self.sid(*index);
         let current = self.model.session(sid, self.now).map_or(0, |session| session.generation);
         let presented = token(sid, u32::try_from(i64::from(current) + off).unwrap_or(0));
         let presented = if forged { Presented { hash: TokenHash([9; 32]), ..presented } } else { presented };
@@ -205,7 +205,7 @@ impl History {
     }
 
     async fn check(&mut self, index: &Index, jti: &Index, epoch: u64, takes: &[(u8, u32)]) -> Outcome {
-        let sid = self.sid(index);
+        let sid = self.sid(*index);
         let owner = self.sessions.iter().find(|session| session.id == sid);
         let subject = owner.map_or_else(|| self.users[0].clone(), |session| session.subject.clone());
         let takes = self.takes(takes);
@@ -237,7 +237,7 @@ impl History {
     }
 
     /// One of those that were opened; now and then one that never was.
-    fn sid(&self, index: &Index) -> SessionId {
+    fn sid(&self, index: Index) -> SessionId {
         let unknown = SessionId::from_bytes([0; 16]);
         self.sessions.get(index.index(self.sessions.len() + 1)).map_or(unknown, |session| session.id)
     }
