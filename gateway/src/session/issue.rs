@@ -42,9 +42,8 @@ impl TokenPair {
             .refresh
             .find(session.id, session.generation, session.token_hash)
             .ok_or(Denied::Internal("the session's refresh token was derived under a key that is gone"))?;
-        // No token outlives its session's absolute end, whatever the life of either.
-        let absolute_end = session.created_at.after(terms.lifetimes.absolute);
-        let expires_at = now.after(terms.access_ttl).min(absolute_end);
+        // No token outlives its session, or a logout would no longer find what to end.
+        let expires_at = now.after(terms.access_ttl).min(session.expires_at);
         let access_token = keys
             .signing
             .token(&claims(terms, session, expires_at, now))
