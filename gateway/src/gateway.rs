@@ -179,6 +179,7 @@ impl ProxyHttp for Gateway {
         let Some(denied) = journey.failed.take().or_else(|| failure::denied(error)) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false }; // The client is gone.
         };
+        record::failure(error, &denied, journey, &self.metrics);
         if session.response_written().is_some_and(|head| !head.status.is_informational()) {
             record::refusal(journey, &denied, &self.metrics);
             return FailToProxy { error_code: 0, can_reuse_downstream: false };

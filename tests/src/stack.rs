@@ -51,7 +51,6 @@ pub struct Builder {
     extra: String,
     tokens: String,
     login_limits: (u32, u32),
-    patience: Option<Duration>,
     on_postgres: bool,
 }
 
@@ -60,13 +59,6 @@ impl Builder {
     #[must_use]
     pub fn on_postgres(mut self) -> Self {
         self.on_postgres = true;
-        self
-    }
-
-    /// How long a Redis may take, where the test's own load would take it longer than in life.
-    #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = Some(patience);
         self
     }
 
@@ -132,15 +124,11 @@ impl Builder {
 
     fn toml(&self, store: &str, backend: SocketAddr, recorder: SocketAddr) -> String {
         let (account, address) = self.login_limits;
-        let patience = self.patience.filter(|_| self.kind == Kind::Redis);
-        let store_terms =
-            patience.map_or_else(String::new, |patience| format!("timeout = \"{}ms\"", patience.as_millis()));
         let mut toml = TEMPLATE.to_owned();
         for (name, value) in [
             ("STORE", store),
             ("BACKEND", &backend.to_string()),
             ("RECORDER", &recorder.to_string()),
-            ("STORE_TERMS", &store_terms),
             ("TOKENS", &self.tokens),
             ("ACCOUNT_BURST", &account.to_string()),
             ("ADDRESS_BURST", &address.to_string()),
@@ -174,14 +162,7 @@ async fn start_app(toml: &str, folder: &Path, clock: &Clock) -> App {
 impl Stack {
     /// A stack to be put together.
     pub fn builder(kind: Kind) -> Builder {
-        Builder {
-            kind,
-            extra: String::new(),
-            tokens: String::new(),
-            login_limits: (1000, 1000),
-            patience: None,
-            on_postgres: false,
-        }
+        Builder { kind, extra: String::new(), tokens: String::new(), login_limits: (1000, 1000), on_postgres: false }
     }
 
     /// A stack as it comes.

@@ -27,6 +27,16 @@ pub(super) fn refusal(journey: &mut Journey, denied: &Denied, metrics: &Metrics)
     }
 }
 
+/// Notes what an upstream failed at, by the engine's name for it: its text may quote what a server sent.
+pub(super) fn failure(error: &Error, denied: &Denied, journey: &Journey, metrics: &Metrics) {
+    if let Some(pool) = &journey.attempt.pool {
+        let server = journey.attempt.server.as_ref().map(|server| server.address().to_string());
+        metrics.upstream_failed(pool.id(), denied.reason());
+        let kind = error.etype().as_str();
+        error!(target: "error", request_id = %journey.request_id, upstream = %pool.id(), server, kind, "an upstream failed");
+    }
+}
+
 /// Writes the access line and observes the request.
 pub(super) fn request(session: &Session, error: Option<&Error>, journey: &Journey, metrics: &Metrics) {
     let took = journey.began.elapsed();

@@ -4,10 +4,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use portcullis_tests::{Kind, Stack, on_both_stores};
+use portcullis_tests::{Answer, Client, Kind, Stack, on_both_stores};
 
 const RETRY_WINDOW: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Refreshes as a client does who is told "unknown, try again" while the machine is overloaded.
+async fn refresh_until_known(client: Client, token: String) -> Answer {
+    let mut answer = client.refresh_with(&token).await;
+    for _ in 0..20 {
+        if answer.status != 503 {
+            break;
+        }
+        answer = client.refresh_with(&token).await;
+    }
+    answer
+}
 
 on_both_stores! {
     async fn a_refresh_gives_new_tokens_and_the_session_goes_on(kind: Kind) {
@@ -61,13 +73,13 @@ on_both_stores! {
     }
 
     async fn a_thousand_refreshes_at_once_have_one_successor(kind: Kind) {
-        let stack = Stack::builder(kind).patience(Duration::from_secs(10)).start().await;
+        let stack = Stack::start(kind).await;
         let mut alice = stack.login("alice").await;
         let token = alice.refresh_token();
         let mut tries = tokio::task::JoinSet::new();
         for _ in 0..1000 {
             let (client, token) = (alice.clone(), token.clone());
-            tries.spawn(async move { client.refresh_with(&token).await });
+            tries.spawn(refresh_until_known(client, token));
         }
         let answers = tries.join_all().await;
         let statuses: BTreeSet<u16> = answers.iter().map(|answer| answer.status).collect();
