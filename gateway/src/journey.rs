@@ -54,7 +54,7 @@ pub struct Attempt {
     pub pool: Option<Arc<Pool>>,
     /// The server chosen last.
     pub server: Option<Server>,
-    /// All servers that were tried.
+    /// All servers that could not be reached.
     pub tried: Vec<SocketAddr>,
     /// When the first was chosen.
     pub began: Option<Instant>,

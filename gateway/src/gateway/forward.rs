@@ -36,7 +36,6 @@ pub(super) fn peer(session: &mut Session, journey: &mut Journey) -> Result<Box<H
         session.set_read_timeout(Some(pool.tunnel_timeout()));
     }
     let peer = pool.peer(&server, upgrade, route.read_timeout);
-    journey.attempt.tried.push(server.address());
     journey.attempt.began.get_or_insert_with(Instant::now);
     journey.attempt.server = Some(server);
     journey.attempt.pool = Some(pool);
@@ -52,10 +51,12 @@ fn failed(journey: &mut Journey, denied: Denied) -> Box<Error> {
 /// Notes that a server can't be reached, and has the engine try another if there is one.
 #[expect(clippy::unnecessary_box_returns, reason = "the engine takes its errors boxed")]
 pub(super) fn try_another(journey: &mut Journey, mut error: Box<Error>, metrics: &Metrics) -> Box<Error> {
-    let attempt = &journey.attempt;
+    let attempt = &mut journey.attempt;
     if let (Some(pool), Some(server)) = (&attempt.pool, &attempt.server) {
         pool.failed(server);
         metrics.upstream_failed(pool.id(), "connect");
+        // Only here: a server that closed an idle connection is fine, and may be the only one.
+        attempt.tried.push(server.address());
         let more = attempt.tried.len() < pool.attempts() && pool.pick(&attempt.tried).is_ok();
         error.set_retry(more);
     }

@@ -94,6 +94,37 @@ async fn another_server_is_tried_when_one_can_not_be_reached() {
     assert_eq!(alive.seen().len(), 4);
 }
 
+/// A server that answers each connection's first request and closes it at the second, without a word.
+async fn forgetful() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                read_some(&mut stream).await;
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+                read_some(&mut stream).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_connection_that_the_only_server_closes_is_no_failure() {
+    let mut stack = Stack::start(Kind::Embedded).await;
+    let pool = format!(
+        "\n[upstreams.alone]\nservers = [\"{}\"]\nhealth = {{ interval = \"1h\" }}\n\
+         [[route]]\nid = \"alone\"\nmatch = {{ path = \"/alone/*\" }}\nupstream = \"alone\"\npolicy = \"public\"\n",
+        forgetful().await
+    );
+    stack.reload(|toml| toml + &pool).await.unwrap();
+    for _ in 0..4 {
+        let answer = stack.anonymous().get("/alone/x").await;
+        assert_eq!((answer.status, answer.reason().as_str()), (200, ""));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_could_read_as_two_requests_is_refused() {
     let stack = Stack::start(Kind::Embedded).await;
