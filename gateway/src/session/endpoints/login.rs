@@ -165,7 +165,10 @@ fn read_answer(terms: &Login, body: &[u8]) -> Result<Identified, String> {
     };
     let subject = match facts.pointer(&terms.subject) {
         Some(Value::String(text)) => Subject::parse(text).map_err(|why| format!("its subject can't be used: {why}"))?,
-        Some(Value::Number(number)) => Subject::parse(&number.to_string()).map_err(|why| why.to_string())?,
+        // Past 64 bits a JSON number is read as a float, in which two users may look alike.
+        Some(Value::Number(number)) if number.is_u64() || number.is_i64() => {
+            Subject::parse(&number.to_string()).map_err(|why| why.to_string())?
+        }
         _ => return Err(format!("it has no subject at {}", terms.subject)),
     };
     Ok(Identified {

@@ -42,6 +42,7 @@ fn an_answer_that_names_nobody_logs_nobody_in() {
         json!({"user": {"id": null}}),
         json!({"user": {"id": ""}}),
         json!({"user": {"id": "a\nb"}}),
+        json!({"user": {"id": 1.5}}),
         json!({"user": {"id": "u1"}, "roles": [1]}),
         json!({"user": {"id": "u1"}, "roles": ["user,admin"]}),
         json!({"user": {"id": "u1"}, "roles": {"admin": true}}),
@@ -49,6 +50,7 @@ fn an_answer_that_names_nobody_logs_nobody_in() {
         assert!(read(&terms(), &answer).is_err(), "{answer}");
     }
     assert!(read_answer(&terms(), b"<html>").is_err());
+    assert!(read_answer(&terms(), br#"{"user": {"id": 123456789012345678901}}"#).is_err(), "too large to be exact");
 }
 
 #[test]
