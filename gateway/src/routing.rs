@@ -67,7 +67,9 @@ impl Methods {
     fn overlap(&self, other: &Methods) -> bool {
         match (self, other) {
             (Self::Any, _) | (_, Self::Any) => true,
-            (Self::Only(ours), Self::Only(_)) => ours.iter().any(|method| other.contain(method)),
+            (Self::Only(ours), Self::Only(theirs)) => {
+                ours.iter().any(|method| other.contain(method)) || theirs.iter().any(|method| self.contain(method))
+            }
         }
     }
 }
