@@ -159,7 +159,7 @@ impl App {
     /// Keeps asking the store whether it works.
     fn watch_store(&self) {
         let (store, readiness) = (Arc::clone(&self.lasting.store), Arc::clone(&self.readiness));
-        self.every(PING, move || {
+        self.every(Duration::ZERO, move || {
             let (store, readiness) = (Arc::clone(&store), Arc::clone(&readiness));
             async move {
                 let answer = store.ping().await;

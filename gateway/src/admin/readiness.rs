@@ -18,7 +18,7 @@ pub struct Readiness {
 }
 
 impl Default for Readiness {
-    /// Nothing is wrong until it is found to be: the store has answered, or is asked within a second.
+    /// Nothing is wrong until it is found to be; the store is asked at once.
     fn default() -> Self {
         Self {
             store_answers: AtomicBool::new(true),
