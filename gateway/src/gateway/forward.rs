@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::HOST;
+use http::Method;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
@@ -31,7 +32,7 @@ pub(super) fn peer(session: &mut Session, journey: &mut Journey) -> Result<Box<H
     let pool = journey.snapshot.upstreams.pool(id).map(Arc::clone);
     let pool = pool.ok_or_else(|| Error::explain(ErrorType::InternalError, "a route without a pool"))?;
     let server = pool.pick(&journey.attempt.tried).map_err(|denied| failed(journey, denied))?;
-    let upgrade = session.is_upgrade_req();
+    let upgrade = may_become_tunnel(session.req_header());
     if upgrade {
         session.set_read_timeout(Some(pool.tunnel_timeout()));
     }
@@ -40,6 +41,15 @@ pub(super) fn peer(session: &mut Session, journey: &mut Journey) -> Result<Box<H
     journey.attempt.server = Some(server);
     journey.attempt.pool = Some(pool);
     Ok(peer)
+}
+
+/// Whether this is a WebSocket handshake (RFC 6455 §4.1). Whatever else says `Upgrade` is a request, and may
+/// not be silent for as long as a tunnel.
+fn may_become_tunnel(request: &RequestHeader) -> bool {
+    let headers = &request.headers;
+    let asks = headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let has_body = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    asks && request.method == Method::GET && !has_body
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "the engine takes its errors boxed")]

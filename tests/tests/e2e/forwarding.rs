@@ -1,6 +1,8 @@
 //! What is forwarded is what was permitted, byte for byte; bodies, upgrades and rewrites take exactly the
 //! same way.
 
+use std::time::Duration;
+
 use portcullis_tests::{Kind, Recorder, Stack, raw};
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -75,6 +77,17 @@ async fn an_upgrade_is_admitted_like_anything_else() {
     let seen = stack.recorder.last();
     assert_ne!(seen.header("x-user-id"), Some("forged"));
     assert!(seen.header("x-user-id").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_gets_no_more_patience_by_calling_itself_an_upgrade() {
+    let stack = Stack::start(Kind::Embedded).await;
+    for (method, protocol) in [(Method::GET, "h2c"), (Method::POST, "websocket")] {
+        let request = stack.anonymous().request(method, "/public/stall").body("x");
+        let request = request.header("Connection", "Upgrade").header("Upgrade", protocol);
+        let answer = tokio::time::timeout(Duration::from_secs(5), stack.anonymous().send(request)).await;
+        assert_eq!(answer.expect(protocol).reason(), "upstream_timeout");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
