@@ -114,3 +114,60 @@ impl Policy {
         Ok(Permit { route: Arc::clone(route), caller })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Partition, PartitionCount};
+    use crate::routing::{Endpoint, HostPattern, Methods, PathPattern, Target, WithoutStore};
+
+    fn outcome(policy: &Policy, caller: &Caller) -> &'static str {
+        let route = Arc::new(Route {
+            id: crate::ids::RouteId::parse("r").unwrap(),
+            host: HostPattern::Any,
+            path: PathPattern::parse("/").unwrap(),
+            methods: Methods::Any,
+            policy: policy.clone(),
+            target: Target::Endpoint(Endpoint::Me),
+            limits: Vec::new(),
+            forward_token: false,
+            without_store: WithoutStore::Refuse,
+            read_timeout: None,
+        });
+        Policy::permit(&route, caller.clone()).map_or_else(|denied| denied.reason(), |_| "passes")
+    }
+
+    fn known(roles: &[&str], scopes: &[&str]) -> Caller {
+        let subject = Subject::parse("alice").unwrap();
+        let now = Timestamp::from_secs(1);
+        Caller::Known(Arc::new(Known {
+            sid: SessionId::random(Partition::of(&subject, PartitionCount::ONE)),
+            jti: Jti::random(),
+            grants: Grants {
+                roles: roles.iter().map(|role| Role::parse(role).unwrap()).collect(),
+                scopes: scopes.iter().map(|scope| Scope::parse(scope).unwrap()).collect(),
+            },
+            issued_at: now,
+            expires_at: now,
+            subject,
+        }))
+    }
+
+    #[test]
+    fn a_policy_grants_a_permit_to_those_it_names_and_to_nobody_else() {
+        let roles = Policy::AnyRole(["a", "b"].map(|role| Role::parse(role).unwrap()).into());
+        let scopes = Policy::AllScopes(["x", "y"].map(|scope| Scope::parse(scope).unwrap()).into());
+        for (name, policy, nobody, user, some, all) in [
+            ("public", Policy::Public, "passes", "passes", "passes", "passes"),
+            ("optional", Policy::Optional, "passes", "passes", "passes", "passes"),
+            ("authenticated", Policy::Authenticated, "no_credential", "passes", "passes", "passes"),
+            ("one role is enough", roles, "no_credential", "missing_role", "passes", "passes"),
+            ("every scope is needed", scopes, "no_credential", "missing_scope", "missing_scope", "passes"),
+        ] {
+            assert_eq!(outcome(&policy, &Caller::Anonymous), nobody, "{name}");
+            assert_eq!(outcome(&policy, &known(&[], &[])), user, "{name}");
+            assert_eq!(outcome(&policy, &known(&["b"], &["y"])), some, "{name}");
+            assert_eq!(outcome(&policy, &known(&["a", "b"], &["x", "y"])), all, "{name}");
+        }
+    }
+}

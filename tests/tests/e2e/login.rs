@@ -78,7 +78,7 @@ on_both_stores! {
     }
 
     async fn logins_are_limited_by_account_before_the_password_is_checked(kind: Kind) {
-        let stack = Stack::builder(kind).login_limits(2, 1000).start().await;
+        let mut stack = Stack::builder(kind).login_limits(2, 1000).start().await;
         stack.anonymous().register("alice").await;
         for _ in 0..2 {
             assert_eq!(stack.anonymous().try_login("alice", Client::PASSWORD).await.status, 200);
@@ -89,6 +89,8 @@ on_both_stores! {
         assert_eq!(stack.anonymous().try_login("bob", "whatever password").await.reason(), "bad_credentials");
         stack.clock.advance(Duration::from_secs(1));
         assert_eq!(stack.anonymous().try_login("alice", Client::PASSWORD).await.status, 200);
+        stack.stop_backend().await;
+        assert_eq!(stack.anonymous().try_login("alice", Client::PASSWORD).await.reason(), "over_limit", "nobody is asked");
     }
 
     async fn logins_are_limited_by_address(kind: Kind) {
