@@ -50,6 +50,7 @@ pub struct Builder {
     kind: Kind,
     extra: String,
     tokens: String,
+    redis_terms: String,
     login_limits: (u32, u32),
     on_postgres: bool,
 }
@@ -73,6 +74,13 @@ impl Builder {
     #[must_use]
     pub fn tokens(mut self, toml: &str) -> Self {
         self.tokens.push_str(toml);
+        self
+    }
+
+    /// Adds keys to `[store]` where that is a Redis.
+    #[must_use]
+    pub fn redis_terms(mut self, toml: &str) -> Self {
+        self.redis_terms.push_str(toml);
         self
     }
 
@@ -127,6 +135,7 @@ impl Builder {
         let mut toml = TEMPLATE.to_owned();
         for (name, value) in [
             ("STORE", store),
+            ("STORE_TERMS", if self.kind == Kind::Redis { &self.redis_terms } else { "" }),
             ("BACKEND", &backend.to_string()),
             ("RECORDER", &recorder.to_string()),
             ("TOKENS", &self.tokens),
@@ -162,7 +171,14 @@ async fn start_app(toml: &str, folder: &Path, clock: &Clock) -> App {
 impl Stack {
     /// A stack to be put together.
     pub fn builder(kind: Kind) -> Builder {
-        Builder { kind, extra: String::new(), tokens: String::new(), login_limits: (1000, 1000), on_postgres: false }
+        Builder {
+            kind,
+            extra: String::new(),
+            tokens: String::new(),
+            redis_terms: String::new(),
+            login_limits: (1000, 1000),
+            on_postgres: false,
+        }
     }
 
     /// A stack as it comes.

@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Refreshes as a client does who is told "unknown, try again" while the machine is overloaded.
 async fn refresh_until_known(client: Client, token: String) -> Answer {
     let mut answer = client.refresh_with(&token).await;
-    for _ in 0..20 {
+    for _ in 0..5 {
         if answer.status != 503 {
             break;
         }
@@ -73,7 +73,8 @@ on_both_stores! {
     }
 
     async fn a_thousand_refreshes_at_once_have_one_successor(kind: Kind) {
-        let stack = Stack::start(kind).await;
+        // A thousand at once overload a test machine, and this is not about that.
+        let stack = Stack::builder(kind).redis_terms("timeout = \"10s\"").start().await;
         let mut alice = stack.login("alice").await;
         let token = alice.refresh_token();
         let mut tries = tokio::task::JoinSet::new();

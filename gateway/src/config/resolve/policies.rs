@@ -1,4 +1,5 @@
-//! The policy of a route: a word, or a table of the roles or scopes that callers need.
+//! The policy of a route: a word, or a table of the roles or scopes that callers need. What a policy lets
+//! through is `policy.rs`; here it is only read.
 
 use std::collections::BTreeSet;
 
