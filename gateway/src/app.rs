@@ -244,5 +244,6 @@ async fn first_keys(keyring: &Keyring, config: &Config, lasting: &Lasting, clock
 /// What the engine is told once; everything else it is told per request.
 fn engine_terms() -> Arc<ServerConf> {
     let defaults = ServerConf::default();
-    Arc::new(ServerConf { upstream_keepalive_pool_size: 512, max_retries: 8, ..defaults })
+    // `max_retries` counts attempts, of which a pool has at most ten.
+    Arc::new(ServerConf { upstream_keepalive_pool_size: 512, max_retries: 10, ..defaults })
 }

@@ -120,7 +120,7 @@ impl ProxyHttp for Gateway {
 
     /// Admits the request, or refuses it; serves what is meant for the gateway itself.
     async fn request_filter(&self, session: &mut Session, journey: &mut Journey) -> Result<bool> {
-        let request = exchange::inbound(session.req_header(), &journey.origin.clone());
+        let request = exchange::inbound(session.req_header(), &journey.origin);
         let permit = match self.admit(&request, journey).await {
             Ok(permit) => permit,
             Err(denied) => return self.refuse(session, journey, &denied).await,

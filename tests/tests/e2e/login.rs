@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use portcullis_tests::{Client, Kind, Stack, on_both_stores};
+use portcullis_tests::{Client, Kind, Stack, on_both_stores, raw};
 use reqwest::Method;
 use serde_json::json;
 
@@ -52,6 +52,11 @@ on_both_stores! {
         assert_eq!(post("application/json", r#"{"password":"a"}"#.to_owned()).await, "bad_body");
         assert_eq!(post("text/plain", "username=a".to_owned()).await, "unsupported_media_type");
         assert_eq!(post("application/json", "x".repeat(17 * 1024)).await, "body_too_large");
+        let undeclared = format!(
+            "POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n4400\r\n{}\r\n0\r\n\r\n",
+            "x".repeat(0x4400)
+        );
+        assert!(raw(stack.address(), undeclared.as_bytes()).await.contains("body_too_large"), "declared or not");
     }
 
     async fn guessing_gets_slower_and_nobody_is_locked_out(kind: Kind) {
