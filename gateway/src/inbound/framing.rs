@@ -1,6 +1,8 @@
 //! Refuses requests whose boundaries or host two servers could read differently (RFC 9112 §3.2, §6.3).
 //! The engine has parsed the request; these are the rules it leaves to us. Paths are `path.rs`.
 
+use std::net::Ipv6Addr;
+
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Uri, Version};
 
@@ -52,8 +54,21 @@ pub fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, Ma
         (Some(named), _) | (None, Some(named)) => named,
         (None, None) => return Err(Malformed::Host),
     };
-    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    if named.is_empty() || !named.bytes().all(safe) { Err(Malformed::Host) } else { Ok(named) }
+    if is_authority(named) { Ok(named) } else { Err(Malformed::Host) }
+}
+
+/// RFC 3986 §3.2.2 without what no server is named by: an odd spelling of a host must not slip past the
+/// routes of that host to those of any host.
+fn is_authority(text: &str) -> bool {
+    let is_end = |end: &str| end.is_empty() || end.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    if let Some(rest) = text.strip_prefix('[') {
+        return rest.split_once(']').is_some_and(|(host, end)| host.parse::<Ipv6Addr>().is_ok() && is_end(end));
+    }
+    let (name, end) = text.split_at(text.find(':').unwrap_or(text.len()));
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    name.strip_suffix('.').unwrap_or(name).split('.').all(is_label) && is_end(end)
 }
 
 /// `authority` without its port and without a trailing dot.
@@ -116,6 +131,9 @@ mod tests {
             authority(&target.parse().unwrap(), &headers(pairs)).map(str::to_owned)
         };
         assert_eq!(named("/", &[("host", "a.example:80")]), Ok("a.example:80".to_owned()));
+        for host in ["a.example.", "a_b", "127.0.0.1:80", "[::1]", "[::1]:80", "a."] {
+            assert_eq!(named("/", &[("host", host)]).as_deref(), Ok(host));
+        }
         assert_eq!(named("http://a.example/", &[("host", "A.example")]), Ok("a.example".to_owned()));
         for (target, pairs) in [
             ("/", &[][..]),
@@ -123,6 +141,16 @@ mod tests {
             ("/", &[("host", "a"), ("host", "a")]),
             ("/", &[("host", "a b")]),
             ("/", &[("host", "user@a")]),
+            ("/", &[("host", "a.example..")]),
+            ("/", &[("host", ".a.example")]),
+            ("/", &[("host", "a..example")]),
+            ("/", &[("host", ":80")]),
+            ("/", &[("host", "a.example:80:80")]),
+            ("/", &[("host", "a.example:http")]),
+            ("/", &[("host", "a.example:65536")]),
+            ("/", &[("host", "[a.example]")]),
+            ("/", &[("host", "[::1]a.example")]),
+            ("/", &[("host", "::1")]),
             ("http://a.example/", &[("host", "b.example")]),
         ] {
             assert_eq!(named(target, pairs), Err(Malformed::Host), "{target} {pairs:?}");
