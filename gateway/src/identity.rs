@@ -25,6 +25,10 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const MANAGED: [&str; 7] = ["xuserid", "xuserroles", "xuserscopes", "xsessionid", "xrequestid", "xrealip", "forwarded"];
 const MANAGED_PREFIX: &str = "xforwarded";
 
+/// Folded names by which some servers take another path or method than the one that was checked.
+const OVERRIDES: [&str; 6] =
+    ["xoriginalurl", "xoriginaluri", "xrewriteurl", "xhttpmethod", "xhttpmethodoverride", "xmethodoverride"];
+
 /// What an upstream is told of a request besides who sends it.
 pub struct Assertion<'a> {
     /// Passage, and so the caller.
@@ -76,10 +80,11 @@ fn managed_names(headers: &HeaderMap, pool: &[UpstreamHeader], forward_token: bo
     headers.keys().filter(managed).cloned().collect()
 }
 
-/// Whether a server that ignores case and punctuation would read `name` as a managed header.
+/// Whether a server that ignores case and punctuation would read `name` as a managed header, or as an order
+/// to serve something else than what was checked.
 pub(crate) fn is_managed(name: &str) -> bool {
     let is = |managed: &str| folded(name).eq(managed.bytes());
-    MANAGED.into_iter().any(is) || folded(name).take(MANAGED_PREFIX.len()).eq(MANAGED_PREFIX.bytes())
+    MANAGED.into_iter().chain(OVERRIDES).any(is) || folded(name).take(MANAGED_PREFIX.len()).eq(MANAGED_PREFIX.bytes())
 }
 
 /// CGI turns `-` into `_`, some servers drop what they don't like: only letters and digits tell names apart.
@@ -129,6 +134,9 @@ mod tests {
             "x-forwarded",
             "x-real-ip",
             "X-Forwarded-Prefix",
+            "X-Original-URL",
+            "X_Rewrite_Url",
+            "X-HTTP-Method-Override",
         ] {
             assert!(is_managed(name), "{name}");
         }
