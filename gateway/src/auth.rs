@@ -64,9 +64,21 @@ impl Authenticator {
         if !route.policy.reads_credentials() {
             return Ok(Caller::Anonymous);
         }
-        let Some(token) = credential::bearer(request.headers)? else {
-            return if route.policy.needs_credentials() { Err(Denied::NoCredential) } else { Ok(Caller::Anonymous) };
-        };
+        match self.caller(route, request, now, readings).await? {
+            Caller::Anonymous if route.policy.needs_credentials() => Err(Denied::NoCredential),
+            caller => Ok(caller),
+        }
+    }
+
+    /// Who sends `request` by the access token that it carries: nobody, if there is none.
+    pub async fn caller(
+        &self,
+        route: &Route,
+        request: &Inbound<'_>,
+        now: Timestamp,
+        readings: &mut Vec<Reading>,
+    ) -> Result<Caller, Denied> {
+        let Some(token) = credential::bearer(request.headers)? else { return Ok(Caller::Anonymous) };
         let verified = self.verify(token, now)?;
         let standing = self.standing(route, &verified, now, readings).await;
         self.metrics.token_verified(standing.as_ref().map_or_else(Denied::reason, |()| "ok"));

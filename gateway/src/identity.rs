@@ -75,7 +75,7 @@ fn managed_names(headers: &HeaderMap, pool: &[UpstreamHeader], forward_token: bo
     let managed = |name: &&HeaderName| {
         is_managed(name.as_str())
             || pool.iter().any(|ours| folded(ours.name.as_str()).eq(folded(name.as_str())))
-            || (!forward_token && folded(name.as_str()).eq(folded(AUTHORIZATION.as_str())))
+            || (folded(name.as_str()).eq(folded(AUTHORIZATION.as_str())) && !(forward_token && **name == AUTHORIZATION))
     };
     headers.keys().filter(managed).cloned().collect()
 }

@@ -89,9 +89,9 @@ impl Limiter {
     /// Takes one of each from what this gateway counts alone.
     pub fn take_locally(&self, takes: &[Take], now: Timestamp, readings: &mut Vec<Reading>) -> Result<(), Denied> {
         for take in takes {
-            self.metrics.limit_decided(&take.limit, LimitOutcome::Local);
             let decision = self.local.take(take, now);
-            self.read(std::slice::from_ref(take), &[decision], readings)?;
+            self.metrics.limit_decided(&take.limit, LimitOutcome::Local);
+            note(take, decision, readings)?;
         }
         Ok(())
     }
@@ -102,16 +102,20 @@ impl Limiter {
         if !refused && decisions.len() != takes.len() {
             return Err(StoreError::Corrupt("it answered for another number of limits".to_owned()).into());
         }
-        for (Take { limit, quota, .. }, &decision) in takes.iter().zip(decisions) {
-            readings.push(Reading { limit: limit.clone(), quota: *quota, decision });
+        for (take, &decision) in takes.iter().zip(decisions) {
             let outcome = if decision.allowed { LimitOutcome::Allowed } else { LimitOutcome::Refused };
-            self.metrics.limit_decided(limit, outcome);
-            if !decision.allowed {
-                return Err(Denied::OverLimit { limit: limit.clone(), wait: decision.wait });
-            }
+            self.metrics.limit_decided(&take.limit, outcome);
+            note(take, decision, readings)?;
         }
         Ok(())
     }
+}
+
+/// Keeps what a limit said, and refuses if it did.
+fn note(take: &Take, decision: Decision, readings: &mut Vec<Reading>) -> Result<(), Denied> {
+    let limit = take.limit.clone();
+    readings.push(Reading { limit: limit.clone(), quota: take.quota, decision });
+    if decision.allowed { Ok(()) } else { Err(Denied::OverLimit { limit, wait: decision.wait }) }
 }
 
 fn takes(limits: &[Arc<Limit>], key: impl Fn(&Limit) -> Option<String>) -> Vec<Take> {

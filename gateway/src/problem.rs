@@ -131,7 +131,8 @@ impl From<&Denied> for Problem {
                 problem(S::SERVICE_UNAVAILABLE, "The service is unavailable", "Try again shortly.").retry_after(SHORTLY)
             }
             Denied::UpstreamUnreachable => {
-                problem(S::BAD_GATEWAY, "The service can't be reached", "Try again shortly.")
+                problem(S::SERVICE_UNAVAILABLE, "The service can't be reached", "Try again shortly.")
+                    .retry_after(SHORTLY)
             }
             Denied::UpstreamTimeout => problem(S::GATEWAY_TIMEOUT, "The service took too long", "Try again shortly."),
             Denied::UpstreamBroken => problem(S::BAD_GATEWAY, "The service's answer was broken", "Try again shortly."),

@@ -75,6 +75,16 @@ pub struct UserState {
     pub disabled: bool,
 }
 
+impl UserState {
+    /// The epoch after this one. Being no less than the time in seconds, it is newer than any that the store
+    /// gave out before it lost its last writes, so no token of before is taken for one of after.
+    #[must_use]
+    pub fn next_epoch(&self, now: Timestamp) -> u64 {
+        let seconds = u64::try_from(now.as_secs()).unwrap_or(0);
+        self.epoch.saturating_add(1).max(seconds)
+    }
+}
+
 /// A refresh token whose signature holds, and the hash of the one that would follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presented {
@@ -136,6 +146,12 @@ impl Session {
             expires_at: lifetimes.expiry(self.created_at, now),
             ..self
         }
+    }
+
+    /// Whether `presented` is what the owner of this session holds: its current token, or the one before while
+    /// the answer that replaces it may still be on its way.
+    pub fn is_held_with(&self, presented: &Presented, lifetimes: &Lifetimes, now: Timestamp) -> bool {
+        presented.hash == self.token_hash || self.answer_may_be_lost(presented, lifetimes, now)
     }
 
     /// Whether `presented` is the direct predecessor, spent so recently that its answer may never have

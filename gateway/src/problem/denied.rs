@@ -12,7 +12,7 @@ use crate::ids::{LimitId, Scope};
 use crate::inbound::Malformed;
 use crate::store::StoreError;
 
-/// Why a request is refused. The message is for the log; the caller sees the [`Problem`].
+/// Why a request is refused. The message is for the log; the caller sees the [`super::Problem`].
 #[derive(Debug, Error)]
 pub enum Denied {
     /// The request is not one that every reader would read alike.

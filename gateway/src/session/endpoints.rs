@@ -61,11 +61,11 @@ pub struct Endpoints {
 
 impl Endpoints {
     /// Serves a call.
-    pub async fn serve(&self, endpoint: Endpoint, call: Call<'_>) -> Result<Reply, Denied> {
+    pub async fn serve(&self, endpoint: Endpoint, mut call: Call<'_>) -> Result<Reply, Denied> {
         match endpoint {
             Endpoint::Login => self.login(call).await,
             Endpoint::Refresh => self.refresh(&call).await,
-            Endpoint::Logout => self.logout(&call).await,
+            Endpoint::Logout => self.logout(&mut call).await,
             Endpoint::Me => me(&call),
             Endpoint::Sessions => self.sessions(&call).await,
             Endpoint::EndSession => self.end_session(&call).await,

@@ -83,7 +83,7 @@ fn the_quickstart_means_what_it_says() {
     insta::assert_snapshot!(outline(&config), @r#"
     auth.login: POST */auth/login Public -> Login auth.login.address=30x2000/Address auth.login.account=10x6000/Account
     auth.refresh: POST */auth/refresh Public -> Refresh
-    auth.logout: POST,DELETE */auth/logout Optional -> Logout
+    auth.logout: POST,DELETE */auth/logout Public -> Logout
     auth.me: GET */auth/me Authenticated -> Me
     auth.end_session: DELETE */auth/sessions/{sid} Authenticated -> EndSession
     auth.sessions: GET */auth/sessions Authenticated -> Sessions

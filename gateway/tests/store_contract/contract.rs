@@ -192,22 +192,25 @@ pub(crate) async fn ending_the_others_leaves_this_one(store: Shared) {
     assert_eq!(store.user(&alice).await.unwrap().epoch, 0);
 }
 
+/// What [`NOW`] makes the epoch of a user whose sessions were all ended then.
+const EPOCH: u64 = 1_800_000_000;
+
 pub(crate) async fn ending_all_raises_the_epoch(store: Shared) {
     let (alice, bob) = (subject("alice"), subject("bob"));
     let (one, theirs) = (opened(&*store, &alice, NOW).await, opened(&*store, &bob, NOW).await);
     assert_eq!(store.end(&alice, Ending::All, MEMORY, NOW).await.unwrap(), 1);
-    assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: 1, disabled: false });
+    assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: EPOCH, disabled: false });
     assert_eq!(store.rotate(&token(one.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap(), Rotation::Ended);
     let of_no_session_we_know = Check { sid: theirs.id, ..check_of(&one) };
     assert!(!stands(&store, &of_no_session_we_know, secs(0)).await, "a token of an older epoch falls by that alone");
     assert!(stands(&store, &check_of(&theirs), secs(0)).await);
 
     let next = opened(&*store, &alice, NOW).await;
-    assert_eq!(next.epoch, 1, "a login after it is of the new epoch");
+    assert_eq!(next.epoch, EPOCH, "a login after it is of the new epoch");
     assert!(stands(&store, &check_of(&next), secs(0)).await);
     assert_eq!(store.end(&bob, Ending::All, MEMORY, NOW).await.unwrap(), 1);
     assert_eq!(store.end(&bob, Ending::All, MEMORY, NOW).await.unwrap(), 0);
-    assert_eq!(store.user(&bob).await.unwrap().epoch, 2, "raised even if there was no session");
+    assert_eq!(store.user(&bob).await.unwrap().epoch, EPOCH + 1, "raised even if there was no session");
 }
 
 pub(crate) async fn a_session_of_somebody_else_is_never_touched(store: Shared) {
@@ -247,14 +250,14 @@ pub(crate) async fn a_disabled_user_neither_logs_in_nor_renews_nor_passes(store:
     let alice = subject("alice");
     let before = opened(&*store, &alice, NOW).await;
     store.set_disabled(&alice, true, MEMORY, NOW).await.unwrap();
-    assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: 1, disabled: true });
+    assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: EPOCH, disabled: true });
     assert_eq!(store.open(session(&*store, &alice, NOW)).await.unwrap(), None);
     assert_eq!(store.rotate(&token(before.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap(), Rotation::Ended);
-    let future = Check { epoch: 9, jti: Jti::random(), ..check_of(&before) };
+    let future = Check { epoch: EPOCH + 9, jti: Jti::random(), ..check_of(&before) };
     assert!(!stands(&store, &future, secs(3600)).await, "whatever the token says");
 
     store.set_disabled(&alice, false, MEMORY, NOW).await.unwrap();
-    assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: 1, disabled: false });
+    assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: EPOCH, disabled: false });
     let after = opened(&*store, &alice, NOW).await;
     assert!(stands(&store, &check_of(&after), secs(0)).await);
     assert!(!stands(&store, &check_of(&before), secs(0)).await, "what was ended stays ended");

@@ -68,7 +68,8 @@ impl Model {
             self.blacklist(id.to_string(), now.after(memory.access_life));
         }
         if ending == Ending::All {
-            self.users.entry(subject.clone()).or_default().epoch += 1;
+            let user = self.users.entry(subject.clone()).or_default();
+            user.epoch = user.next_epoch(now);
         }
         ended.len() as u64
     }

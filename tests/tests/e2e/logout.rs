@@ -58,8 +58,28 @@ on_both_stores! {
         assert!(!signed_in(&alice).await);
         assert_eq!(alice.refresh().await.reason(), "refresh_ended");
         assert_eq!(alice.signed_out().post("/auth/logout", &body).await.status, 204, "ending what has ended is no error");
+        let bob = stack.login("bob").await;
+        let body = json!({ "refresh_token": bob.refresh_token() });
+        assert_eq!(bob.with_access("expired").post("/auth/logout", &body).await.status, 204, "whatever else is attached");
+        assert!(!signed_in(&bob).await);
         assert_eq!(stack.anonymous().logout("this").await.reason(), "no_credential");
         assert_eq!(alice.with_access("x").logout("this").await.reason(), "token_invalid");
+    }
+
+    async fn an_old_refresh_token_ends_its_own_session_at_most(kind: Kind) {
+        let stack = Stack::start(kind).await;
+        let mut phone = stack.login("alice").await;
+        let laptop = stack.login_again("alice").await;
+        let found = json!({ "refresh_token": phone.refresh_token() });
+        assert_eq!(phone.refresh().await.status, 200);
+        stack.clock.advance(std::time::Duration::from_mins(1));
+        let logout = |scope: &str| format!("/auth/logout?scope={scope}");
+        for scope in ["others", "all"] {
+            assert_eq!(stack.anonymous().post(&logout(scope), &found).await.reason(), "refresh_invalid", "{scope}");
+        }
+        assert!(signed_in(&phone).await && signed_in(&laptop).await);
+        assert_eq!(stack.anonymous().post(&logout("this"), &found).await.status, 204);
+        assert!(!signed_in(&phone).await && signed_in(&laptop).await);
     }
 
     async fn logout_takes_one_scope_that_it_knows(kind: Kind) {
@@ -93,13 +113,16 @@ on_both_stores! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_is_real_even_if_the_store_lost_the_session() {
+async fn a_logout_holds_though_the_store_lost_the_session() {
     let stack = Stack::start(Kind::Redis).await;
-    let alice = stack.login("alice").await;
-    stack.redis.as_ref().unwrap().flush().await;
-    assert!(signed_in(&alice).await, "the token itself is good");
-    assert_eq!(alice.logout("this").await.status, 204);
-    assert!(!signed_in(&alice).await);
+    stack.login("alice").await.logout("all").await;
+    for scope in ["all", "this"] {
+        let alice = stack.login_again("alice").await;
+        stack.redis.as_ref().unwrap().flush().await;
+        assert!(signed_in(&alice).await, "an access token needs no session");
+        assert_eq!(alice.logout(scope).await.status, 204);
+        assert!(!signed_in(&alice).await, "{scope}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,7 +62,7 @@ on_both_stores! {
         alice.logout("all").await;
         let alice = stack.login_again("alice").await;
         let current = Forge::claims_of(&alice.access_token());
-        assert_eq!(current["epoch"].as_u64(), claims["epoch"].as_u64().map(|epoch| epoch + 1));
+        assert!(current["epoch"].as_u64() > claims["epoch"].as_u64());
         let old_epoch = stack.forge.sign(&stack.forge.header(), &with(current, "epoch", claims["epoch"].clone()));
         assert_eq!(alice.with_access(&old_epoch).get("/users/me").await.reason(), "token_revoked");
     }

@@ -108,8 +108,8 @@ fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> Arc<Route> {
     let (id, methods, policy) = match endpoint {
         Endpoint::Login => ("auth.login", vec![Method::POST], Policy::Public),
         Endpoint::Refresh => ("auth.refresh", vec![Method::POST], Policy::Public),
-        // A refresh token in the body will do too, for when the access token has expired.
-        Endpoint::Logout => ("auth.logout", vec![Method::POST, Method::DELETE], Policy::Optional),
+        // It finds out itself who leaves, by a refresh token in the body or by an access token.
+        Endpoint::Logout => ("auth.logout", vec![Method::POST, Method::DELETE], Policy::Public),
         Endpoint::Me => ("auth.me", vec![Method::GET], Policy::Authenticated),
         Endpoint::Sessions => ("auth.sessions", vec![Method::GET], Policy::Authenticated),
         Endpoint::EndSession => ("auth.end_session", vec![Method::DELETE], Policy::Authenticated),

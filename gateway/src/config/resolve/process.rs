@@ -1,7 +1,6 @@
 //! `[telemetry]` and `[shutdown]`: what the process writes and how it ends. Folders are named here and
 //! opened by whoever writes to them; nothing here touches the disk.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,23 +9,6 @@ use tracing::Level;
 use crate::config::reader::{Read, Table, Value};
 use crate::config::{LogFormat, Shutdown, Telemetry, values};
 
-/// Query parameters that are never written, whatever the configuration says.
-const REDACTED: [&str; 14] = [
-    "access_token",
-    "api_key",
-    "apikey",
-    "assertion",
-    "auth",
-    "client_secret",
-    "code",
-    "id_token",
-    "key",
-    "password",
-    "refresh_token",
-    "secret",
-    "signature",
-    "token",
-];
 const NOTICE: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -35,14 +17,12 @@ pub(super) fn telemetry(table: &mut Table<'_>) -> Read<Telemetry> {
     let format = table.or("format", format, LogFormat::Text);
     let level = table.or("level", values::level, Level::INFO);
     let folder = table.optional("folder", values::text);
-    let more = table.or("redact", |value| value.list(values::text), Vec::new());
-    let redact: BTreeSet<String> =
-        more?.iter().map(String::as_str).chain(REDACTED).map(str::to_ascii_lowercase).collect();
+    let redact = table.or("redact", |value| value.list(values::text), Vec::new());
     Ok(Telemetry {
         format: format?,
         level: level?,
         folder: folder?.map(PathBuf::from),
-        redact: redact.into_iter().collect(),
+        redact: redact?.iter().map(|name| name.to_ascii_lowercase()).collect(),
     })
 }
 

@@ -27,6 +27,9 @@ use crate::session::issue::TokenPair;
 use crate::session::{MAX_USER_AGENT, Session};
 use crate::upstream::{CallError, Pool};
 
+/// The most bytes of roles and scopes: with them a token stays well below what we read of one.
+const MAX_GRANTS: usize = 2048;
+
 /// Checks credentials with an upstream.
 pub struct LoginService {
     /// How, and how its answer is read.
@@ -171,13 +174,13 @@ fn read_answer(terms: &Login, body: &[u8]) -> Result<Identified, String> {
         }
         _ => return Err(format!("it has no subject at {}", terms.subject)),
     };
-    Ok(Identified {
-        subject,
-        grants: Grants {
-            roles: words(&facts, terms.roles.as_deref(), Role::parse)?,
-            scopes: words(&facts, terms.scopes.as_deref(), Scope::parse)?,
-        },
-    })
+    let roles: BTreeSet<Role> = words(&facts, terms.roles.as_deref(), Role::parse)?;
+    let scopes: BTreeSet<Scope> = words(&facts, terms.scopes.as_deref(), Scope::parse)?;
+    let names = roles.iter().map(Role::as_str).chain(scopes.iter().map(Scope::as_str));
+    if names.map(str::len).sum::<usize>() > MAX_GRANTS {
+        return Err(format!("its roles and scopes have more than {MAX_GRANTS} bytes, too many for a token"));
+    }
+    Ok(Identified { subject, grants: Grants { roles, scopes } })
 }
 
 /// The claims of a JWT in the answer. Its signature is not checked: it came from the upstream itself over

@@ -2,11 +2,15 @@
 //! The caller is known by an access token, or by a refresh token in the body, so that a session can be
 //! ended after its access token expired. Ending what has ended is no error.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use tracing::info;
 
 use super::{Call, Endpoints};
+use crate::clock::Timestamp;
 use crate::ids::{SessionId, Subject};
+use crate::policy::{Caller, Known};
 use crate::problem::Denied;
 use crate::reply::{self, Reply};
 use crate::session::fields::Fields;
@@ -49,42 +53,57 @@ impl Scope {
     }
 }
 
+/// Who logs out.
+enum Leaver {
+    /// The caller of an access token that stands.
+    Known(Arc<Known>),
+    /// The holder of a refresh token.
+    Holder(Subject, SessionId),
+}
+
 impl Endpoints {
-    pub(super) async fn logout(&self, call: &Call<'_>) -> Result<Reply, Denied> {
+    pub(super) async fn logout(&self, call: &mut Call<'_>) -> Result<Reply, Denied> {
         let scope = Scope::read(call.request.query)?;
-        if let Some((subject, sid)) = self.who(call).await? {
-            let ending = scope.ending(sid);
-            let ended = self.auth.store.end(&subject, ending, self.memory(), call.now).await?;
-            if ended == 0 {
-                self.revoke_own(call, ending).await?;
-            }
-            self.auth.metrics.sessions_ended(scope.name(), ended);
-            info!(target: "auth", %subject, session = %sid, scope = scope.name(), ended, "logged out");
-        }
+        let Some(leaver) = self.leaver(scope, call).await? else {
+            return Ok(reply::empty(StatusCode::NO_CONTENT));
+        };
+        let (subject, sid) = match &leaver {
+            Leaver::Known(known) => (&known.subject, known.sid),
+            Leaver::Holder(subject, sid) => (subject, *sid),
+        };
+        let ended = self.auth.store.end(subject, scope.ending(sid), self.memory(), call.now).await?;
+        self.void_presented(scope, &leaver, call.now).await?;
+        self.auth.metrics.sessions_ended(scope.name(), ended);
+        info!(target: "auth", %subject, session = %sid, scope = scope.name(), ended, "logged out");
         Ok(reply::empty(StatusCode::NO_CONTENT))
     }
 
-    /// A store that lost the session has nothing to end, but the token that asks still stands: it is
-    /// revoked by itself.
-    async fn revoke_own(&self, call: &Call<'_>, ending: Ending) -> Result<(), Denied> {
-        match (ending, call.permit.caller().known()) {
-            (Ending::This(_), Some(known)) => {
-                let until = known.expires_at.after(self.auth.tokens.leeway);
-                Ok(self.auth.store.revoke(&known.subject, known.jti, until, call.now).await?)
-            }
-            _ => Ok(()),
-        }
+    /// Blacklists the access token that was presented, for [`Scope::This`]: it may outlive its session, which
+    /// can have ended by itself or been lost by the store, and then ending that blacklists nothing.
+    async fn void_presented(&self, scope: Scope, leaver: &Leaver, now: Timestamp) -> Result<(), Denied> {
+        let (Scope::This, Leaver::Known(known)) = (scope, leaver) else { return Ok(()) };
+        let until = known.expires_at.after(self.auth.tokens.leeway);
+        Ok(self.auth.store.revoke(&known.subject, known.jti, until, now).await?)
     }
 
-    /// Whose session it is: `None` if a refresh token names one that has ended.
-    async fn who(&self, call: &Call<'_>) -> Result<Option<(Subject, SessionId)>, Denied> {
-        if let Some(known) = call.permit.caller().known() {
-            return Ok(Some((known.subject.clone(), known.sid)));
-        }
+    /// Who it is: `None` if a refresh token names a session that has ended. The refresh token comes first,
+    /// since clients attach an access token whether it has expired or not.
+    async fn leaver(&self, scope: Scope, call: &mut Call<'_>) -> Result<Option<Leaver>, Denied> {
         let fields = Fields::read(call.request.headers, call.body)?;
-        let raw = fields.text("refresh_token").ok_or(Denied::NoCredential)?;
+        let Some(raw) = fields.text("refresh_token") else {
+            let caller = self.auth.caller(call.permit.route(), &call.request, call.now, call.readings).await?;
+            return match caller {
+                Caller::Known(known) => Ok(Some(Leaver::Known(known))),
+                Caller::Anonymous => Err(Denied::NoCredential),
+            };
+        };
         let presented = self.auth.keyring.current()?.refresh.read(raw).ok_or(Denied::RefreshInvalid)?;
-        let session = self.auth.store.session(presented.sid, call.now).await?;
-        Ok(session.map(|session| (session.subject, session.id)))
+        let Some(session) = self.auth.store.session(presented.sid, call.now).await? else { return Ok(None) };
+        // Whoever found an old token may end the session that it belongs to, as reuse would, but no other.
+        let holds = session.is_held_with(&presented, &self.auth.tokens.lifetimes, call.now);
+        match scope {
+            Scope::Others | Scope::All if !holds => Err(Denied::RefreshInvalid),
+            Scope::This | Scope::Others | Scope::All => Ok(Some(Leaver::Holder(session.subject, session.id))),
+        }
     }
 }

@@ -83,7 +83,7 @@ pub(super) async fn end(
         }
     }
     if ending == Ending::All {
-        raise_epoch(tx, subject).await?;
+        raise_epoch(tx, subject, now).await?;
     }
     Ok(ended)
 }
@@ -138,12 +138,15 @@ pub(super) async fn set_disabled(
     Ok(())
 }
 
-async fn raise_epoch(tx: &mut SqliteConnection, subject: &Subject) -> Result<(), StoreError> {
+async fn raise_epoch(tx: &mut SqliteConnection, subject: &Subject, now: Timestamp) -> Result<(), StoreError> {
+    let epoch = user(tx, subject).await?.next_epoch(now);
+    let epoch = i64::try_from(epoch).map_err(|_| corrupt("an epoch past all counting"))?;
     sqlx::query(
-        "INSERT INTO users (subject, epoch, disabled) VALUES (?1, 1, 0)
-         ON CONFLICT (subject) DO UPDATE SET epoch = epoch + 1",
+        "INSERT INTO users (subject, epoch, disabled) VALUES (?1, ?2, 0)
+         ON CONFLICT (subject) DO UPDATE SET epoch = excluded.epoch",
     )
     .bind(subject.as_str())
+    .bind(epoch)
     .execute(tx)
     .await
     .map_err(failure)?;

@@ -29,7 +29,10 @@ for _, one in ipairs(ended) do
 end
 
 if ending == 'all' or ending == 'disable' then
-    local epoch = redis.call('HINCRBY', user, 'epoch', 1)
+    -- UserState::next_epoch
+    local before = tonumber(redis.call('HGET', user, 'epoch') or '0')
+    local epoch = math.max(before + 1, math.floor(now / 1000000))
+    redis.call('HSET', user, 'epoch', whole(epoch))
     if ending == 'disable' then
         redis.call('HSET', user, 'disabled', '1')
     end

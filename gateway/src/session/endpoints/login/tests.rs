@@ -50,6 +50,8 @@ fn an_answer_that_names_nobody_logs_nobody_in() {
         assert!(read(&terms(), &answer).is_err(), "{answer}");
     }
     assert!(read_answer(&terms(), b"<html>").is_err());
+    let many: Vec<String> = (0..300).map(|number| format!("role-{number:04}")).collect();
+    assert!(read(&terms(), &json!({"user": {"id": "u1"}, "roles": many})).is_err(), "its token would be refused");
     assert!(read_answer(&terms(), br#"{"user": {"id": 123456789012345678901}}"#).is_err(), "too large to be exact");
 }
 
