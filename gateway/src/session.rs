@@ -76,12 +76,12 @@ pub struct UserState {
 }
 
 impl UserState {
-    /// The epoch after this one. Being no less than the time in seconds, it is newer than any that the store
+    /// The epoch after this one. Being no less than the time in microseconds, it is newer than any that the store
     /// gave out before it lost its last writes, so no token of before is taken for one of after.
     #[must_use]
     pub fn next_epoch(&self, now: Timestamp) -> u64 {
-        let seconds = u64::try_from(now.as_secs()).unwrap_or(0);
-        self.epoch.saturating_add(1).max(seconds)
+        let micros = u64::try_from(now.as_micros()).unwrap_or(0);
+        self.epoch.saturating_add(1).max(micros)
     }
 }
 

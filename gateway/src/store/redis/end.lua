@@ -31,7 +31,7 @@ end
 if ending == 'all' or ending == 'disable' then
     -- UserState::next_epoch
     local before = tonumber(redis.call('HGET', user, 'epoch') or '0')
-    local epoch = math.max(before + 1, math.floor(now / 1000000))
+    local epoch = math.max(before + 1, now)
     redis.call('HSET', user, 'epoch', whole(epoch))
     if ending == 'disable' then
         redis.call('HSET', user, 'disabled', '1')
