@@ -2,7 +2,7 @@
 //! it is spelt, and only then are ours set from the [`Permit`]: what was checked is exactly what is sent.
 //! Runs on the engine's own copy of the request, after hop-by-hop headers were removed, once per attempt.
 
-use http::header::{AUTHORIZATION, COOKIE, HeaderName};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use pingora::Error;
 use pingora::http::RequestHeader;
@@ -28,6 +28,8 @@ const MANAGED_PREFIX: &str = "xforwarded";
 /// Folded names by which some servers take another path or method than the one that was checked.
 const OVERRIDES: [&str; 6] =
     ["xoriginalurl", "xoriginaluri", "xrewriteurl", "xhttpmethod", "xhttpmethodoverride", "xmethodoverride"];
+
+const FRAMING: [HeaderName; 4] = [CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
 
 /// What an upstream is told of a request besides who sends it.
 pub struct Assertion<'a> {
@@ -74,6 +76,7 @@ pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<
 fn managed_names(headers: &HeaderMap, pool: &[UpstreamHeader], forward_token: bool) -> Vec<HeaderName> {
     let managed = |name: &&HeaderName| {
         is_managed(name.as_str())
+            || is_framing_alias(name)
             || pool.iter().any(|ours| folded(ours.name.as_str()).eq(folded(name.as_str())))
             || (folded(name.as_str()).eq(folded(AUTHORIZATION.as_str())) && !(forward_token && **name == AUTHORIZATION))
     };
@@ -85,6 +88,11 @@ fn managed_names(headers: &HeaderMap, pool: &[UpstreamHeader], forward_token: bo
 pub(crate) fn is_managed(name: &str) -> bool {
     let is = |managed: &str| folded(name).eq(managed.bytes());
     MANAGED.into_iter().chain(OVERRIDES).any(is) || folded(name).take(MANAGED_PREFIX.len()).eq(MANAGED_PREFIX.bytes())
+}
+
+/// Whether a lenient server would read `name` as a header that frames the message, though it is none to us.
+fn is_framing_alias(name: &HeaderName) -> bool {
+    FRAMING.iter().any(|framing| framing != name && folded(framing.as_str()).eq(folded(name.as_str())))
 }
 
 /// CGI turns `-` into `_`, some servers drop what they don't like: only letters and digits tell names apart.

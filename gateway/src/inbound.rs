@@ -43,6 +43,9 @@ pub enum Malformed {
     /// More headers, or longer ones, than are read.
     #[error("The headers are too large.")]
     HeadersTooLarge,
+    /// Headers that contradict each other, such as a `Connection` that names one that it may not.
+    #[error("The headers contradict each other.")]
+    Headers,
     /// A path that different servers would read differently.
     #[error("The path is ambiguous: {0}.")]
     Path(&'static str),

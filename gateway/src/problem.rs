@@ -152,6 +152,7 @@ fn malformed(why: Malformed) -> StatusCode {
         Malformed::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Malformed::Host
         | Malformed::Framing
+        | Malformed::Headers
         | Malformed::Path(_)
         | Malformed::SeveralCredentials
         | Malformed::Credential => StatusCode::BAD_REQUEST,

@@ -4,10 +4,14 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+/// What a network takes.
+const LATENCY: Duration = Duration::from_millis(20);
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -122,6 +126,9 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>) -> Option
 }
 
 async fn echo(mut stream: TcpStream) -> Option<()> {
+    // A 101 that comes before the engine has noted the end of the request ends its tunnel at once (Pingora
+    // 0.9.1, `proxy_handle_upstream`). No server across a network is that fast; this one would be.
+    tokio::time::sleep(LATENCY).await;
     let accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     stream.write_all(accepted.as_bytes()).await.ok()?;
     let (mut from, mut to) = stream.split();

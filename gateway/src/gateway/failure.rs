@@ -3,11 +3,16 @@
 
 use pingora::{Error, ErrorSource, ErrorType};
 
+use crate::inbound::Malformed;
 use crate::problem::Denied;
 
 /// The refusal that `error` amounts to; `None` if there is nobody left to tell.
 pub(super) fn denied(error: &Error) -> Option<Denied> {
     match error.esource() {
+        // Found out only when the request was about to be forwarded: the client is there to be told.
+        ErrorSource::Downstream if *error.etype() == ErrorType::InvalidHTTPHeader => {
+            Some(Denied::Malformed(Malformed::Headers))
+        }
         ErrorSource::Downstream => None,
         ErrorSource::Upstream => Some(upstream(error.etype())),
         ErrorSource::Internal | ErrorSource::Unset => Some(match error.etype() {

@@ -62,8 +62,14 @@ fn redacted<'q>(part: &'q str, more: &[String]) -> Option<Cow<'q, str>> {
 
 fn is_secret(name: &str, more: &[String]) -> bool {
     let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().to_ascii_lowercase();
-    let listed = |name: &str| SECRET.contains(&name) || more.iter().any(|listed| listed == name);
+    let listed = |name: &str| SECRET.into_iter().chain(more.iter().map(String::as_str)).any(|other| alike(name, other));
     listed(&name) || name.split(['[', ']', '.']).any(listed)
+}
+
+/// Whether names differ in punctuation only: `accessToken`, `access-token` and `access_token` are one.
+fn alike(name: &str, other: &str) -> bool {
+    let folded = |name: &str| name.bytes().filter(u8::is_ascii_alphanumeric).collect::<Vec<u8>>();
+    folded(name) == folded(other)
 }
 
 /// `{"` in base64, and two dots (RFC 7519 §3.1).
@@ -79,6 +85,7 @@ mod tests {
     fn values_of_secret_parameters_are_not_shown() {
         for (query, shown) in [
             ("a=1&b=2", "a=1&b=2"),
+            ("accessToken=abc&refresh-token[]=abc", "accessToken=…&refresh-token[]=…"),
             ("token=abc&a=1", "token=…&a=1"),
             ("a=1&Access_Token=abc", "a=1&Access_Token=…"),
             ("%74oken=abc", "%74oken=…"),

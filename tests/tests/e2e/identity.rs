@@ -36,6 +36,22 @@ async fn every_alias_of_a_managed_header_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_only_looks_like_framing_is_dropped() {
+    let stack = Stack::start(Kind::Embedded).await;
+    let request = b"GET /public/x HTTP/1.1\r\nHost: a\r\nTransfer_Encoding: chunked\r\nContent_Length: 5\r\nConnection: close\r\n\r\n";
+    assert!(raw(stack.address(), request).await.starts_with("HTTP/1.1 200"));
+    let names = stack.recorder.last().names();
+    assert!(!names.iter().any(|name| name.contains('_')), "{names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_header_that_names_what_it_may_not_is_refused() {
+    let stack = Stack::start(Kind::Embedded).await;
+    let answer = raw(stack.address(), b"GET /public/x HTTP/1.1\r\nHost: a\r\nConnection: host\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("malformed_request"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_sees_who_is_calling_and_not_how() {
     let stack = Stack::start(Kind::Embedded).await;
     let alice = stack.login("alice").await;

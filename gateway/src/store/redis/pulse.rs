@@ -93,6 +93,7 @@ pub(super) async fn watch(pool: Pool, patience: Duration, signs: Arc<Signs>) {
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut was_up = None;
+    let mut is_first = true;
     let mut policy_checked = false;
     loop {
         tokio::select! {
@@ -103,7 +104,10 @@ pub(super) async fn watch(pool: Pool, patience: Duration, signs: Arc<Signs>) {
         let answers = join_all(connections.iter_mut().map(|connection| connection.ping(patience))).await;
         let health = signs.read(answers);
         let is_up = matches!(health, Health::Up { .. });
-        if was_up != Some(is_up) {
+        // The first ping comes before the first connection: that is no news.
+        let is_news = was_up != Some(is_up) && (is_up || !is_first);
+        is_first = false;
+        if is_news {
             let last = errors.try_recv().ok().map(|(error, _)| cause(&error));
             report(is_up, last.as_deref().unwrap_or("no connection yet"));
             was_up = Some(is_up);
@@ -168,9 +172,9 @@ pub(super) async fn time(client: &Client, patience: Duration) -> Answer {
 
 fn report(is_up: bool, cause: &str) {
     if is_up {
-        tracing::info!("redis answers");
+        tracing::info!(target: "error", "redis answers");
     } else {
-        tracing::warn!(cause, "redis does not answer");
+        tracing::warn!(target: "error", cause, "redis does not answer");
     }
 }
 
@@ -179,7 +183,7 @@ async fn warn_of_eviction(client: &Client, patience: Duration) -> bool {
     let Ok(Ok(memory)) = timeout(patience, client.info::<String>(Some(InfoKind::Memory))).await else { return false };
     let policy = memory.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).unwrap_or("unknown");
     if policy != "noeviction" {
-        tracing::warn!(maxmemory_policy = policy, "redis may evict sessions and revocations; set `noeviction`");
+        tracing::warn!(target: "error", maxmemory_policy = policy, "redis may evict sessions and revocations; set `noeviction`");
     }
     true
 }
