@@ -193,7 +193,7 @@ pub(crate) async fn ending_the_others_leaves_this_one(store: Shared) {
 }
 
 /// What [`NOW`] makes the epoch of a user whose sessions were all ended then.
-const EPOCH: u64 = 1_800_000_000_000_000;
+pub(crate) const EPOCH: u64 = 1_800_000_000_000_000;
 
 pub(crate) async fn ending_all_raises_the_epoch(store: Shared) {
     let (alice, bob) = (subject("alice"), subject("bob"));
