@@ -83,7 +83,8 @@ impl Gateway {
             Err(denied) => return self.refuse(session, journey, &denied).await,
         };
         let request = exchange::inbound(session.req_header(), &journey.origin);
-        let call = Call { permit, request, body: &body, now: journey.now, readings: &mut journey.limits };
+        let now = self.clock.now(); // The body may have taken its time.
+        let call = Call { permit, request, body: &body, now, readings: &mut journey.limits };
         match journey.snapshot.endpoints.serve(endpoint, call).await {
             Ok(reply) => exchange::answer(session, journey, reply).await.map(|()| ANSWERED),
             Err(denied) => self.refuse(session, journey, &denied).await,

@@ -107,7 +107,7 @@ impl SigningKey {
     /// Signs anything at all, to forge what `token` never would.
     #[cfg(test)]
     pub fn sign_for_test(&self, message: &str) -> String {
-        self.sign(message).unwrap()
+        self.sign(message).expect("the key signs")
     }
 
     /// The key that verifies what this one signs.
