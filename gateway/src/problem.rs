@@ -215,3 +215,6 @@ impl Problem {
         reply
     }
 }
+
+#[cfg(test)]
+mod tests;

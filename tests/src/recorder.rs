@@ -1,5 +1,5 @@
 //! An upstream that keeps every byte it was sent, so that tests can say exactly what was forwarded. It
-//! speaks just enough HTTP/1.1: `/stall` never answers, `/status/503` answers with that, an upgrade is
+//! speaks just enough HTTP/1.1: `/stall` never answers, `/cut` breaks off in its body, `/garbage` is none at all, `/status/503` answers with that, an upgrade is
 //! answered with 101 and echoed, and everything else gets 200.
 
 use std::net::SocketAddr;
@@ -115,6 +115,14 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>) -> Option
         seen.lock().expect("no test panics while it holds this").push(Recorded { body, ..request });
         if target.ends_with("/stall") {
             std::future::pending::<()>().await;
+        }
+        if target.ends_with("/cut") {
+            stream.write_all(b"HTTP/1.1 200 x\r\nContent-Length: 10\r\n\r\nhalf").await.ok()?;
+            return None;
+        }
+        if target.ends_with("/garbage") {
+            stream.write_all(b"this is no HTTP\r\n\r\n").await.ok()?;
+            return None;
         }
         if upgrade {
             return echo(stream).await;

@@ -107,6 +107,19 @@ async fn an_upstream_that_stalls_is_given_up_and_one_that_is_gone_is_a_503() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_breaks_off_is_never_passed_for_a_whole_one() {
+    let stack = Stack::start(Kind::Embedded).await;
+    let client = stack.anonymous();
+    let garbage = client.get("/public/garbage").await;
+    assert_eq!(garbage.problem(), "502 upstream_broken: The service's answer was broken");
+    let cut = client.try_send(client.request(reqwest::Method::GET, "/public/cut")).await;
+    assert!(cut.is_none(), "the client sees that the body is not whole: {cut:?}");
+    let broken = stack.metric(r#"portcullis_denied_total{reason="upstream_broken",route="echo_public"}"#).await;
+    assert!((broken - 2.0).abs() < f64::EPSILON, "{broken}");
+    assert_eq!(client.get("/public/x").await.status, 200, "and the next request is served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_starts_before_redis_is_well_when_redis_comes() {
     let mut stack = Stack::start(Kind::Redis).await;
     stack.redis.as_mut().unwrap().stop();
