@@ -84,7 +84,8 @@ impl Gateway {
         };
         let request = exchange::inbound(session.req_header(), &journey.origin);
         let now = self.clock.now(); // The body may have taken its time.
-        let call = Call { permit, request, body: &body, now, readings: &mut journey.limits };
+        let request_id = &journey.request_id;
+        let call = Call { permit, request_id, request, body: &body, now, readings: &mut journey.limits };
         match journey.snapshot.endpoints.serve(endpoint, call).await {
             Ok(reply) => exchange::answer(session, journey, reply).await.map(|()| ANSWERED),
             Err(denied) => self.refuse(session, journey, &denied).await,

@@ -13,7 +13,7 @@ use super::issue::TokenPair;
 use super::{Rotation, Session};
 use crate::auth::Authenticator;
 use crate::clock::Timestamp;
-use crate::ids::{Role, Scope, SessionId};
+use crate::ids::{RequestId, Role, Scope, SessionId};
 use crate::inbound::Inbound;
 use crate::limiter::Reading;
 use crate::metrics::RotationOutcome;
@@ -35,6 +35,8 @@ pub const MAX_BODY: usize = 16 * 1024;
 pub struct Call<'a> {
     /// Passage, and so the caller.
     pub permit: &'a Permit,
+    /// Its name.
+    pub request_id: &'a RequestId,
     /// The request.
     pub request: Inbound<'a>,
     /// Its body, at most [`MAX_BODY`] bytes.

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderValue, Method, Request, Response};
+use http::header::HOST;
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
@@ -48,17 +48,17 @@ impl CallError {
 }
 
 impl Pool {
-    /// Posts `body` to `path`: the whole answer, within `deadline`. Another server is tried only where the
+    /// Posts `body` with `headers` to `path`: the whole answer, within `deadline`. Another server is tried only where the
     /// first could not be reached, so that nothing is done twice.
     pub async fn post(
         &self,
         path: &str,
-        media_type: HeaderValue,
+        headers: &HeaderMap,
         body: Bytes,
         deadline: Duration,
     ) -> Result<Response<Bytes>, CallError> {
         let began = Instant::now();
-        let outcome = timeout(deadline, self.try_each(path, media_type, body)).await.unwrap_or(Err(CallError::Timeout));
+        let outcome = timeout(deadline, self.try_each(path, headers, body)).await.unwrap_or(Err(CallError::Timeout));
         match &outcome {
             Ok(_) => self.metrics.upstream_answered(self.id(), began.elapsed()),
             Err(error) => self.metrics.upstream_failed(self.id(), error.kind()),
@@ -66,12 +66,12 @@ impl Pool {
         outcome
     }
 
-    async fn try_each(&self, path: &str, media_type: HeaderValue, body: Bytes) -> Result<Response<Bytes>, CallError> {
+    async fn try_each(&self, path: &str, headers: &HeaderMap, body: Bytes) -> Result<Response<Bytes>, CallError> {
         let mut tried = Vec::new();
         while tried.len() < self.attempts() {
             let Ok(server) = self.pick(&tried) else { break };
             let mut request = request(self, &server, Method::POST, path).map(|_| Full::new(body.clone()));
-            request.headers_mut().insert(CONTENT_TYPE, media_type.clone());
+            request.headers_mut().extend(headers.clone());
             match exchange(self, &server, request).await {
                 Err(CallError::Unreachable) => self.failed(&server),
                 answered => return answered,

@@ -82,7 +82,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
 }
 
 async fn post(pool: &Pool, deadline: Duration) -> Result<String, CallError> {
-    let answer = pool.post("/x", HeaderValue::from_static("text/plain"), Bytes::from_static(b"hi"), deadline).await?;
+    let answer = pool.post("/x", &http::HeaderMap::new(), Bytes::from_static(b"hi"), deadline).await?;
     Ok(String::from_utf8_lossy(answer.body()).into_owned())
 }
 

@@ -7,6 +7,22 @@ use portcullis_tests::{Client, Kind, Stack, on_both_stores, raw};
 use reqwest::Method;
 use serde_json::json;
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_login_upstream_is_told_which_request_it_is_and_from_where() {
+    let mut stack = Stack::start(Kind::Embedded).await;
+    stack.reload(|toml| toml.replacen("upstream = \"backend\"", "upstream = \"recorder\"", 1)).await.unwrap();
+    let client = stack.anonymous();
+    let body = json!({ "username": "alice", "password": "secret sauce", "tenant": 7 });
+    let request = client.request(Method::POST, "/auth/login").header("X-Forwarded-For", "192.0.2.1").json(&body);
+    let answer = client.send(request).await;
+    assert_eq!(answer.problem(), "502 login_unusable: Sign-in is broken", "it names nobody");
+    let seen = stack.recorder.last();
+    assert_eq!(seen.target(), "POST /users/authenticate");
+    assert_eq!(seen.header("x-request-id"), Some(answer.header("x-request-id")));
+    assert_eq!(seen.header("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&seen.body).unwrap(), body, "what was sent is sent on");
+}
+
 on_both_stores! {
     async fn json_and_forms_log_in(kind: Kind) {
         let stack = Stack::start(kind).await;

@@ -10,7 +10,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::USER_AGENT;
+use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 use tracing::{info, warn};
@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::{Call, Endpoints};
 use crate::config::{Login, LoginFormat};
 use crate::ids::{IdError, Role, Scope, SessionId, Subject};
+use crate::inbound::client::{X_FORWARDED_FOR, X_REQUEST_ID};
 use crate::limiter::{Limiter, Uncounted, address_prefix};
 use crate::policy::Grants;
 use crate::problem::Denied;
@@ -128,14 +129,24 @@ impl Attempt<'_> {
         }
     }
 
+    /// What the upstream is told besides the credentials: which request it is, and where it comes from.
+    fn headers(&self, media_type: &'static str) -> HeaderMap {
+        let value = |text: &str| HeaderValue::from_str(text).expect("ids and addresses are safe in headers");
+        HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static(media_type)),
+            (X_REQUEST_ID, value(self.call.request_id.as_str())),
+            (X_FORWARDED_FOR, value(&self.call.request.client.to_string())),
+        ])
+    }
+
     async fn ask(&self, fields: &Fields) -> Result<http::Response<Bytes>, Denied> {
         let Login { path, format, timeout, .. } = &self.service.terms;
         let (media_type, body) = match format {
             LoginFormat::Json => ("application/json", fields.to_json()),
             LoginFormat::Form => ("application/x-www-form-urlencoded", fields.to_form()),
         };
-        let media_type = HeaderValue::from_static(media_type);
-        self.service.pool.post(path, media_type, body.into(), *timeout).await.map_err(|error| match error {
+        let headers = self.headers(media_type);
+        self.service.pool.post(path, &headers, body.into(), *timeout).await.map_err(|error| match error {
             CallError::Timeout => Denied::LoginTimeout,
             CallError::Unreachable => Denied::LoginUnavailable("no server could be reached".to_owned()),
             CallError::Broken | CallError::TooLarge => Denied::LoginUnusable(error.to_string()),
