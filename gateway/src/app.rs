@@ -109,11 +109,6 @@ impl App {
         self.admin.address()
     }
 
-    /// The metrics, for tests.
-    pub fn metrics(&self) -> &Metrics {
-        &self.lasting.metrics
-    }
-
     /// Takes another configuration: wholly, or the last one stays.
     pub async fn reload(&mut self, config: Config) -> Result<(), AppError> {
         let outcome = self.prepare(&config).await;

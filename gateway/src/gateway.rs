@@ -95,7 +95,7 @@ impl Gateway {
     /// Answers a refusal.
     async fn refuse(&self, session: &mut Session, journey: &mut Journey, denied: &Denied) -> Result<bool> {
         let problem = Problem::from(denied);
-        record::refusal(journey, denied, &self.metrics);
+        record::refusal(journey, denied, problem.status(), &self.metrics);
         exchange::answer(session, journey, problem.reply(&journey.request_id)).await.map(|()| ANSWERED)
     }
 }
@@ -182,15 +182,15 @@ impl ProxyHttp for Gateway {
             return FailToProxy { error_code: 0, can_reuse_downstream: false }; // The client is gone.
         };
         record::failure(error, &denied, journey, &self.metrics);
+        let status = Problem::from(&denied).status();
         if session.response_written().is_some_and(|head| !head.status.is_informational()) {
-            record::refusal(journey, &denied, &self.metrics);
+            record::refusal(journey, &denied, status, &self.metrics);
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         session.set_keepalive(None); // The engine closes the connection after an error; the client is to know.
-        let status = Problem::from(&denied).status().as_u16();
         // Whether the client got to see it changes nothing any more.
         let _ = self.refuse(session, journey, &denied).await;
-        FailToProxy { error_code: status, can_reuse_downstream: false }
+        FailToProxy { error_code: status.as_u16(), can_reuse_downstream: false }
     }
 
     /// One line, one observation.

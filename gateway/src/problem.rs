@@ -37,13 +37,6 @@ struct Body<'a> {
     instance: &'a str,
 }
 
-impl Denied {
-    /// Whether it is a fault of ours or of what we depend on, for the `error` log.
-    pub fn is_failure(&self) -> bool {
-        Problem::from(self).status.is_server_error()
-    }
-}
-
 /// How soon to try again what failed for want of a store or a server.
 const SHORTLY: Duration = Duration::from_secs(1);
 const SIGN_IN: &str = "Send a good access token as `Authorization: Bearer …`.";

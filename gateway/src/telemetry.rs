@@ -68,11 +68,6 @@ impl Guard {
         }
     }
 
-    /// How many lines were lost since whoever reads them did not keep up.
-    pub fn lost_lines(&self) -> u64 {
-        self.queues.iter().map(Queue::lost).sum()
-    }
-
     fn queue<W>(&mut self, sink: W) -> io::Result<Queue>
     where
         W: for<'w> fmt::MakeWriter<'w> + Send + 'static,

@@ -1,6 +1,6 @@
 //! `portcullis explain`: what would happen to a request, from the same parts that would do it: the path is
 //! read, the route found, the token verified and the policy asked as `admit` does. Nothing is sent, and no
-//! limit is taken.
+//! limit is taken; opening a store to verify a token makes the store, and its keys, where there are none.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! What is written down of a request: one access line, one observation, and the cause of a failure. Routes
 //! and reasons are names from the configuration and the code, never what a client sent.
 
+use http::StatusCode;
 use pingora::Error;
 use pingora::proxy::Session;
 use tracing::error;
@@ -17,21 +18,29 @@ use super::forward;
 /// The label of a request that no route took.
 const NO_ROUTE: &str = "-";
 
-/// Notes a refusal, and the cause of a failure.
-pub(super) fn refusal(journey: &mut Journey, denied: &Denied, metrics: &Metrics) {
+/// Notes a refusal, and the cause of one that is a fault of ours or of what we depend on.
+pub(super) fn refusal(journey: &mut Journey, denied: &Denied, status: StatusCode, metrics: &Metrics) {
     let route = journey.route.as_ref().map_or(NO_ROUTE, |route| route.id.as_str());
     journey.refused = Some(denied.reason());
     metrics.denied(route, denied.reason());
-    if denied.is_failure() {
+    if status.is_server_error() {
         error!(target: "error", request_id = %journey.request_id, route, reason = denied.reason(), cause = %denied, "request failed");
     }
 }
 
 /// Notes what an upstream failed at, by the engine's name for it: its text may quote what a server sent.
 pub(super) fn failure(error: &Error, denied: &Denied, journey: &Journey, metrics: &Metrics) {
+    let counted = match denied {
+        Denied::UpstreamTimeout => Some("timeout"),
+        Denied::UpstreamBroken => Some("broken"),
+        Denied::UpstreamUnreachable => None, // Each try was counted when it failed.
+        _ => return,
+    };
     if let Some(pool) = &journey.attempt.pool {
+        if let Some(kind) = counted {
+            metrics.upstream_failed(pool.id(), kind);
+        }
         let server = journey.attempt.server.as_ref().map(|server| server.address().to_string());
-        metrics.upstream_failed(pool.id(), denied.reason());
         let kind = error.etype().as_str();
         error!(target: "error", request_id = %journey.request_id, upstream = %pool.id(), server, kind, "an upstream failed");
     }

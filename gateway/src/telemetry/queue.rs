@@ -65,6 +65,7 @@ impl Queue {
     }
 
     /// How many lines were lost.
+    #[cfg(test)]
     pub(super) fn lost(&self) -> u64 {
         self.load.lost.load(Ordering::Relaxed)
     }

@@ -116,6 +116,8 @@ async fn an_answer_that_breaks_off_is_never_passed_for_a_whole_one() {
     assert!(cut.is_none(), "the client sees that the body is not whole: {cut:?}");
     let broken = stack.metric(r#"portcullis_denied_total{reason="upstream_broken",route="echo_public"}"#).await;
     assert!((broken - 2.0).abs() < f64::EPSILON, "{broken}");
+    let failures = stack.metric(r#"portcullis_upstream_failures_total{kind="broken",upstream="recorder"}"#).await;
+    assert!((failures - 2.0).abs() < f64::EPSILON, "{failures}");
     assert_eq!(client.get("/public/x").await.status, 200, "and the next request is served");
 }
 

@@ -49,6 +49,8 @@ async fn a_connection_header_that_names_what_it_may_not_is_refused() {
     let stack = Stack::start(Kind::Embedded).await;
     let answer = raw(stack.address(), b"GET /public/x HTTP/1.1\r\nHost: a\r\nConnection: host\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("malformed_request"), "{answer}");
+    let metrics = stack.admin().get("/metrics").await.body;
+    assert!(!metrics.contains("portcullis_upstream_failures_total{"), "it is no fault of the upstream");
 }
 
 #[tokio::test(flavor = "multi_thread")]
