@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::{digest, rand};
 use base64::Engine as _;
@@ -201,6 +202,16 @@ impl Jti {
     /// A new id.
     pub fn random() -> Self {
         Self(random_bytes())
+    }
+
+    /// The id of these bytes, which nobody else may be able to foretell.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// A part of `span` that differs from id to id and is always the same for one.
+    pub fn spread(&self, span: Duration) -> Duration {
+        span * u32::from(self.0[0]) / u32::from(u8::MAX)
     }
 
     /// Reads the 22 characters of its base64url.

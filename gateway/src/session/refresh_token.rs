@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use crate::ids::SessionId;
+use crate::ids::{Jti, SessionId};
 use crate::secret::Secret;
 use crate::session::{Presented, TokenHash};
 
@@ -29,6 +29,15 @@ impl RefreshToken {
     /// The token itself, for the response it belongs in.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The id of the access token that goes with it: only who can derive the one can tell the other, and
+    /// neither can be told from it.
+    pub fn access_id(&self) -> Jti {
+        let mut id = [0; 16];
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
+        id.copy_from_slice(&hmac::sign(&key, b"access token").as_ref()[..16]);
+        Jti::from_bytes(id)
     }
 
     /// What the store keeps of it.
