@@ -16,6 +16,7 @@
 //! | a stolen refresh token | `session::rotate`: reuse ends the session for thief and owner alike |
 //! | a revoked token while the store is gone | 503, unless the route says `without_store = "signature_only"` |
 
+mod browser;
 pub mod claims;
 pub mod credential;
 pub mod keyring;
@@ -28,13 +29,18 @@ pub use verify::VerifyError;
 
 use crate::clock::Timestamp;
 use crate::config::Tokens;
+use crate::cookies::Cookies;
 use crate::inbound::Inbound;
-use crate::limiter::{Limiter, Reading};
+use crate::limiter::Limiter;
 use crate::metrics::Metrics;
-use crate::policy::Caller;
+use crate::outgoing::Outgoing;
+use crate::policy::{Caller, Known};
 use crate::problem::Denied;
 use crate::routing::{Route, WithoutStore};
+use crate::session::renewal::Renewals;
 use crate::store::{Check, Standing, Store};
+use browser::Visit;
+use credential::Credential;
 use keyring::Keyring;
 use verify::Verified;
 
@@ -50,37 +56,61 @@ pub struct Authenticator {
     pub limiter: Arc<Limiter>,
     /// Counts outcomes.
     pub metrics: Arc<Metrics>,
+    /// How browsers carry tokens, if they may.
+    pub cookies: Option<Arc<Cookies>>,
+    /// Spends refresh tokens.
+    pub renewals: Renewals,
 }
 
 impl Authenticator {
-    /// Who sends `request`, as far as `route` wants to know; adds what the user's limits said to `readings`.
+    /// Who sends `request`, as far as `route` wants to know; what is to travel with the answer is added to
+    /// `outgoing`.
     pub async fn identify(
         &self,
         route: &Route,
         request: &Inbound<'_>,
         now: Timestamp,
-        readings: &mut Vec<Reading>,
+        outgoing: &mut Outgoing,
     ) -> Result<Caller, Denied> {
         if !route.policy.reads_credentials() {
             return Ok(Caller::Anonymous);
         }
-        match self.caller(route, request, now, readings).await? {
+        match self.caller(route, request, now, outgoing).await? {
             Caller::Anonymous if route.policy.needs_credentials() => Err(Denied::NoCredential),
             caller => Ok(caller),
         }
     }
 
-    /// Who sends `request` by the access token that it carries: nobody, if there is none.
+    /// Who sends `request` by the tokens that it carries: nobody, if there are none.
     pub async fn caller(
         &self,
         route: &Route,
         request: &Inbound<'_>,
         now: Timestamp,
-        readings: &mut Vec<Reading>,
+        outgoing: &mut Outgoing,
     ) -> Result<Caller, Denied> {
-        let Some(token) = credential::bearer(request.headers)? else { return Ok(Caller::Anonymous) };
-        let verified = self.verify(token, now)?;
-        let standing = self.standing(route, &verified, now, readings).await;
+        let cookies = self.cookies.as_deref().filter(|_| route.cookies);
+        match (credential::read(request.headers, cookies)?, cookies) {
+            (Credential::Bearer(token), _) => {
+                let verified = self.verify(token, now)?;
+                self.standing_caller(route, &verified, now, outgoing).await
+            }
+            (Credential::Cookies(held), Some(cookies)) => {
+                self.by_cookies(Visit { route, request, now, cookies, held }, outgoing).await
+            }
+            (Credential::None | Credential::Cookies(_), _) => Ok(Caller::Anonymous),
+        }
+    }
+
+    /// The caller that a verified token names, if it still stands.
+    async fn standing_caller(
+        &self,
+        route: &Route,
+        verified: &Verified,
+        now: Timestamp,
+        outgoing: &mut Outgoing,
+    ) -> Result<Caller, Denied> {
+        let standing = self.standing(route, verified.known(), verified.epoch(), now, outgoing).await;
         self.metrics.token_verified(standing.as_ref().map_or_else(Denied::reason, |()| "ok"));
         standing.map(|()| Caller::Known(Arc::clone(verified.known())))
     }
@@ -97,20 +127,19 @@ impl Authenticator {
     async fn standing(
         &self,
         route: &Route,
-        verified: &Verified,
+        known: &Known,
+        epoch: u64,
         now: Timestamp,
-        readings: &mut Vec<Reading>,
+        outgoing: &mut Outgoing,
     ) -> Result<(), Denied> {
-        let known = verified.known();
         let takes = Limiter::by_user(&route.limits, &known.subject);
-        let check =
-            Check { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: verified.epoch(), takes: &takes };
+        let check = Check { subject: &known.subject, sid: known.sid, jti: known.jti, epoch, takes: &takes };
         match self.store.check(&check, now).await {
             Ok(Standing::Revoked) => Err(Denied::Revoked),
-            Ok(Standing::Good(decisions)) => self.limiter.read(&takes, &decisions, readings),
+            Ok(Standing::Good(decisions)) => self.limiter.read(&takes, &decisions, &mut outgoing.readings),
             Err(error) => match route.without_store {
                 WithoutStore::Refuse => Err(Denied::Store(error)),
-                WithoutStore::SignatureOnly => self.limiter.take_locally(&takes, now, readings),
+                WithoutStore::SignatureOnly => self.limiter.take_locally(&takes, now, &mut outgoing.readings),
             },
         }
     }

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use toml::de::DeTable;
 
 use self::reader::Reading;
+use crate::cookies::Cookies;
 use crate::ids::{Kid, UpstreamId};
 use crate::limit::Backoff;
 use crate::routing::Route;
@@ -70,6 +71,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Access and refresh tokens.
     pub tokens: Tokens,
+    /// Tokens in cookies, if browsers may carry them there.
+    pub cookies: Option<Arc<Cookies>>,
     /// Login by upstream; without it the gateway only checks tokens.
     pub login: Option<Login>,
     /// Pools of servers.

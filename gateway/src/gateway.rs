@@ -65,8 +65,8 @@ impl Gateway {
             Target::Endpoint(_) | Target::Upstream { .. } => Uncounted::CountLocally,
         };
         let takes = Limiter::by_sender(route, request.client);
-        snapshot.limiter.take(&takes, uncounted, journey.now, &mut journey.limits).await?;
-        let caller = snapshot.auth.identify(route, request, journey.now, &mut journey.limits).await?;
+        snapshot.limiter.take(&takes, uncounted, journey.now, &mut journey.outgoing.readings).await?;
+        let caller = snapshot.auth.identify(route, request, journey.now, &mut journey.outgoing).await?;
         Policy::permit(route, caller)
     }
 
@@ -85,7 +85,7 @@ impl Gateway {
         let request = exchange::inbound(session.req_header(), &journey.origin);
         let now = self.clock.now(); // The body may have taken its time.
         let request_id = &journey.request_id;
-        let call = Call { permit, request_id, request, body: &body, now, readings: &mut journey.limits };
+        let call = Call { permit, request_id, request, body: &body, now, outgoing: &mut journey.outgoing };
         match journey.snapshot.endpoints.serve(endpoint, call).await {
             Ok(reply) => exchange::answer(session, journey, reply).await.map(|()| ANSWERED),
             Err(denied) => self.refuse(session, journey, &denied).await,
@@ -162,7 +162,10 @@ impl ProxyHttp for Gateway {
         forward::rewrite(request, permit)?;
         let origin = &journey.origin;
         let request_id = &journey.request_id;
-        identity::assert(request, &Assertion { permit, request_id, origin, authority, pool_headers })
+        let cookies = journey.snapshot.auth.cookies.as_deref();
+        let renewed = journey.outgoing.cookies.renewed();
+        let assertion = Assertion { permit, request_id, origin, authority, pool_headers, cookies, renewed };
+        identity::assert(request, &assertion)
     }
 
     /// Adds to the answer what every answer carries.
@@ -173,6 +176,7 @@ impl ProxyHttp for Gateway {
         journey: &mut Journey,
     ) -> Result<()> {
         forward::answered(journey, &self.metrics);
+        exchange::guard_cookies(response, journey);
         exchange::annotate(response, journey)
     }
 

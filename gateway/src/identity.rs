@@ -8,9 +8,11 @@ use pingora::Error;
 use pingora::http::RequestHeader;
 
 use crate::config::UpstreamHeader;
+use crate::cookies::Cookies;
 use crate::ids::{RequestId, Role};
 use crate::inbound::client::{Origin, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID};
 use crate::policy::Permit;
+use crate::session::issue::TokenPair;
 
 /// The caller's subject.
 pub const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
@@ -43,11 +45,15 @@ pub struct Assertion<'a> {
     pub authority: &'a str,
     /// What the pool adds.
     pub pool_headers: &'a [UpstreamHeader],
+    /// Our cookies, if there are any.
+    pub cookies: Option<&'a Cookies>,
+    /// The tokens that were renewed on the way.
+    pub renewed: Option<&'a TokenPair>,
 }
 
 /// Drops every alias of a managed header from `request`, then sets ours.
 pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<(), Box<Error>> {
-    let Assertion { permit, request_id, origin, authority, pool_headers } = assertion;
+    let Assertion { permit, request_id, origin, authority, pool_headers, cookies, renewed } = assertion;
     let chain = forwarded_for(&request.headers, origin);
     let forward_token = permit.route().forward_token;
     for name in managed_names(&request.headers, pool_headers, forward_token) {
@@ -69,7 +75,11 @@ pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<
     for UpstreamHeader { name, value } in *pool_headers {
         request.insert_header(name.clone(), value.clone())?;
     }
-    join_cookies(request)
+    match cookies {
+        Some(cookies) if forward_token => pass_cookies(request, cookies, *renewed),
+        Some(cookies) => set_cookies(request, cookies.of_others(&request.headers)),
+        None => join_cookies(request),
+    }
 }
 
 /// The names in `headers` that a server might read as managed ones.
@@ -105,6 +115,21 @@ fn forwarded_for(headers: &HeaderMap, origin: &Origin) -> String {
     let passed_on = headers.get_all(X_FORWARDED_FOR).iter().filter(|_| origin.trusted);
     let hops = passed_on.filter_map(|line| line.to_str().ok()).map(str::to_owned);
     hops.chain([origin.peer.to_string()]).collect::<Vec<_>>().join(", ")
+}
+
+/// Passes on the access token in its cookie: the renewed one, if there is one. The refresh token is for nobody but us.
+fn pass_cookies(request: &mut RequestHeader, cookies: &Cookies, renewed: Option<&TokenPair>) -> Result<(), Box<Error>> {
+    let held = cookies.read(&request.headers).unwrap_or_default();
+    let token = renewed.map(|pair| pair.access().0).or(held.access);
+    let ours = token.map(|token| format!("{}={token}", cookies.access).into_bytes());
+    let others = Some(cookies.of_others(&request.headers)).filter(|others| !others.is_empty());
+    let kept = others.into_iter().chain(ours).collect::<Vec<_>>().join(&b"; "[..]);
+    set_cookies(request, kept)
+}
+
+fn set_cookies(request: &mut RequestHeader, cookies: Vec<u8>) -> Result<(), Box<Error>> {
+    request.remove_header(&COOKIE);
+    if cookies.is_empty() { Ok(()) } else { request.insert_header(COOKIE, cookies) }
 }
 
 /// HTTP/2 splits `Cookie` into crumbs, which HTTP/1 servers don't expect (RFC 9113 §8.2.3).

@@ -16,6 +16,8 @@ pub mod path;
 pub struct Inbound<'a> {
     /// The method.
     pub method: &'a Method,
+    /// The host, with its port if it was named.
+    pub authority: &'a str,
     /// The host, without its port.
     pub host: &'a str,
     /// The canonical path.
@@ -49,9 +51,12 @@ pub enum Malformed {
     /// A path that different servers would read differently.
     #[error("The path is ambiguous: {0}.")]
     Path(&'static str),
-    /// Two `Authorization` headers.
-    #[error("There may be only one Authorization header.")]
+    /// Two `Authorization` headers, two cookies of one name, or a header and a cookie that differ.
+    #[error("There are several credentials: send one Authorization header, or one cookie.")]
     SeveralCredentials,
+    /// One of our cookies holds what can't be read.
+    #[error("A cookie holds no readable token.")]
+    Cookie,
     /// An `Authorization` header that says Bearer and holds no token.
     #[error("The Authorization header holds no readable token.")]
     Credential,

@@ -11,8 +11,8 @@ use crate::gateway::snapshot::Snapshot;
 use crate::ids::RequestId;
 use crate::inbound::Malformed;
 use crate::inbound::client::Origin;
-use crate::limiter::Reading;
 use crate::metrics::Held;
+use crate::outgoing::Outgoing;
 use crate::policy::Permit;
 use crate::problem::Denied;
 use crate::routing::Route;
@@ -36,8 +36,8 @@ pub struct Journey {
     pub route: Option<Arc<Route>>,
     /// Passage, once granted.
     pub permit: Option<Permit>,
-    /// What limits said.
-    pub limits: Vec<Reading>,
+    /// What travels with the answer.
+    pub outgoing: Outgoing,
     /// What went wrong behind the permit, until it is answered.
     pub failed: Option<Denied>,
     /// The reason it was refused for.
@@ -75,7 +75,7 @@ impl Journey {
             reading: Ok(()),
             route: None,
             permit: None,
-            limits: Vec::new(),
+            outgoing: Outgoing::default(),
             failed: None,
             refused: None,
             attempt: Attempt::default(),

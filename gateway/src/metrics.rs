@@ -60,7 +60,7 @@ table! {
     tokens_verified: IntCounterVec = "tokens_verified_total" ["outcome"];
     /// Logins tried, by outcome.
     logins: IntCounterVec = "logins_total" ["outcome"];
-    /// Refresh tokens presented, by outcome: rotated, replayed, reused, ended, invalid or unknown.
+    /// Refresh tokens presented, by outcome: rotated, replayed, shared, reused, ended, invalid or unknown.
     session_rotations: IntCounterVec = "session_rotations_total" ["outcome"];
     /// Sessions ended on request, by scope.
     sessions_ended: IntCounterVec = "sessions_ended_total" ["scope"];
@@ -100,6 +100,8 @@ pub enum RotationOutcome {
     Rotated,
     /// Its answer was given again.
     Replayed,
+    /// It was being spent for another request, whose outcome was shared.
+    Shared,
     /// It had been spent long ago.
     Reused,
     /// Its session had ended.
@@ -126,6 +128,7 @@ impl RotationOutcome {
         match self {
             Self::Rotated => "rotated",
             Self::Replayed => "replayed",
+            Self::Shared => "shared",
             Self::Reused => "reused",
             Self::Ended => "ended",
             Self::Invalid => "invalid",

@@ -131,6 +131,7 @@ mod tests {
             target: Target::Endpoint(Endpoint::Me),
             limits: Vec::new(),
             forward_token: false,
+            cookies: false,
             without_store: WithoutStore::Refuse,
             read_timeout: None,
         });

@@ -68,6 +68,11 @@ impl From<&Denied> for Problem {
             Denied::Revoked => {
                 problem(S::UNAUTHORIZED, "The access token was revoked", "Sign in again.").challenge(INVALID_TOKEN)
             }
+            Denied::CrossSite => problem(
+                S::FORBIDDEN,
+                "Not from another site",
+                "A request with cookies must come from a page of this site, or of an origin that it trusts.",
+            ),
             Denied::MissingRole => problem(S::FORBIDDEN, "Not allowed", "Your account has not the role this needs."),
             Denied::MissingScope { needed } => {
                 problem(S::FORBIDDEN, "Not allowed", "The access token has not the scope this needs.")
@@ -148,6 +153,7 @@ fn malformed(why: Malformed) -> StatusCode {
         | Malformed::Headers
         | Malformed::Path(_)
         | Malformed::SeveralCredentials
+        | Malformed::Cookie
         | Malformed::Credential => StatusCode::BAD_REQUEST,
     }
 }

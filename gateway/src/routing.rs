@@ -36,8 +36,10 @@ pub struct Route {
     pub target: Target,
     /// What limits it, in the order they are taken.
     pub limits: Vec<Arc<Limit>>,
-    /// Whether the upstream gets to see `Authorization` and our cookies.
+    /// Whether the upstream gets to see the access token, in `Authorization` or in its cookie.
     pub forward_token: bool,
+    /// Whether tokens may come in cookies.
+    pub cookies: bool,
     /// What happens to a good token while the store can't say whether it was revoked.
     pub without_store: WithoutStore,
     /// The longest silence of the upstream before the request fails; the upstream's own if `None`.

@@ -13,9 +13,10 @@ pub mod endpoints;
 pub mod fields;
 pub mod issue;
 pub mod refresh_token;
+pub mod renewal;
 
 /// SHA-256 of a refresh token: what the store keeps in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
 /// One login of one user on one device, kept alive by rotation: a refresh family.

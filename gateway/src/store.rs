@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::clock::Timestamp;
+use crate::config::Tokens;
 use crate::ids::{Jti, LimitId, Partition, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision, Quota};
 use crate::secret::Secret;
@@ -19,7 +20,7 @@ pub mod redis;
 mod text;
 
 /// Why the store gave no answer. Unknown, never "no": nothing may be ended or cleared because of it.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub enum StoreError {
     /// It can't be reached, or did not answer in time.
     #[error("the store is unavailable: {0}")]
@@ -83,6 +84,13 @@ pub enum Ending {
 pub struct Memory {
     /// Life of an access token, and the leeway it is granted.
     pub access_life: Duration,
+}
+
+impl Memory {
+    /// What tokens of these terms need.
+    pub fn of(tokens: &Tokens) -> Self {
+        Self { access_life: tokens.access_ttl + tokens.leeway }
+    }
 }
 
 /// What a key in the store is for.

@@ -9,12 +9,14 @@ mod postgres;
 mod recorder;
 mod redis;
 mod stack;
+mod visitor;
 
 pub use client::{Answer, Client};
 pub use forge::Forge;
 pub use recorder::{Recorded, Recorder};
 pub use redis::Redis;
 pub use stack::{Builder, Kind, Stack, eventually, raw};
+pub use visitor::Visitor;
 
 /// Makes one test for each store of an async function that takes a [`Kind`].
 #[macro_export]

@@ -1,6 +1,6 @@
 //! An upstream that keeps every byte it was sent, so that tests can say exactly what was forwarded. It
-//! speaks just enough HTTP/1.1: `/stall` never answers, `/cut` breaks off in its body, `/garbage` is none at all, `/status/503` answers with that, an upgrade is
-//! answered with 101 and echoed, and everything else gets 200.
+//! speaks just enough HTTP/1.1: `/stall` never answers, `/cut` breaks off in its body, `/garbage` is none at all, `/status/503` answers with that, `/plants`
+//! sets cookies, an upgrade is answered with 101 and echoed, and everything else gets 200.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+/// Cookies of the gateway's names, and one of the server's own.
+const PLANTED: &str =
+    "Set-Cookie: portcullis-access=evil; Path=/\r\nSet-Cookie: theme=dark\r\nSet-Cookie: Portcullis-Refresh=evil\r\n";
 /// What a network takes.
 const LATENCY: Duration = Duration::from_millis(20);
 
@@ -128,7 +131,9 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>) -> Option
             return echo(stream).await;
         }
         let status = target.rsplit_once("/status/").map_or("200", |(_, status)| status);
-        let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: 2\r\nServer: recorder\r\n\r\n{{}}");
+        let planted = if target.ends_with("/plants") { PLANTED } else { "" };
+        let rest = if status == "304" { "\r\n" } else { "Content-Length: 2\r\n\r\n{}" };
+        let answer = format!("HTTP/1.1 {status} x\r\nServer: recorder\r\n{planted}{rest}");
         stream.write_all(answer.as_bytes()).await.ok()?;
     }
 }

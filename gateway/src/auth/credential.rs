@@ -1,10 +1,33 @@
-//! Where a request carries its access token. Today that is the `Authorization` header; a cookie would be
-//! read here too, so that no one else need know where a token came from. Nothing here looks into it.
+//! Where a request carries its tokens: in `Authorization`, or in cookies. It relies on the configuration for
+//! whether cookies count, and refuses a request that carries two different ones. Nothing here looks into them.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use crate::cookies::{Cookies, Held};
 use crate::inbound::Malformed;
+
+/// What a request carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// Nothing.
+    None,
+    /// An access token in `Authorization`, which no page can make a browser send elsewhere.
+    Bearer(&'a str),
+    /// Cookies, which browsers send unasked.
+    Cookies(Held<'a>),
+}
+
+/// What a request carries, as far as `cookies` may count. The same token in both places is a bearer token.
+pub fn read<'a>(headers: &'a HeaderMap, cookies: Option<&Cookies>) -> Result<Credential<'a>, Malformed> {
+    let held = cookies.map(|cookies| cookies.read(headers)).transpose()?.unwrap_or_default();
+    match (bearer(headers)?, held) {
+        (Some(token), Held { access: Some(other), .. }) if token != other => Err(Malformed::SeveralCredentials),
+        (Some(token), _) => Ok(Credential::Bearer(token)),
+        (None, Held { access: None, refresh: None }) => Ok(Credential::None),
+        (None, held) => Ok(Credential::Cookies(held)),
+    }
+}
 
 /// The bearer token (RFC 6750 §2.1); none if there is no `Authorization` or it is of another scheme.
 pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {

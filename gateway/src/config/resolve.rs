@@ -6,7 +6,9 @@ use ipnet::IpNet;
 
 use super::reader::{Read, Table, Value};
 use super::{Config, addresses};
+use cookies::Surroundings;
 
+mod cookies;
 mod endpoints;
 mod limits;
 mod listeners;
@@ -28,8 +30,14 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
     let limits = limits::all(top);
     let (pools, upstreams) = upstreams::all(top, &entrances);
     let login = top.optional("login", |value| login::login(value, &pools, &limits));
+    let around = Surroundings {
+        listeners: &entrances.listeners,
+        trusted_proxies: trusted_proxies.as_deref().ok(),
+        tokens: tokens.as_ref().ok(),
+    };
+    let cookies = top.optional("cookies", |value| cookies::cookies(value, &around));
     let endpoints = endpoints::all(top, &login, &limits);
-    let routes = routes::all(top, endpoints, &pools, &limits);
+    let routes = routes::all(top, endpoints, &routes::Known { pools: &pools, limits: &limits, cookies: &cookies });
     let telemetry = top.section("telemetry", process::telemetry);
     let shutdown = top.section("shutdown", process::shutdown);
     revocation?;
@@ -39,6 +47,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
         trusted_proxies: trusted_proxies?,
         store: store?,
         tokens: tokens?,
+        cookies: cookies?.map(|terms| terms.cookies),
         login: login?.map(|(login, _)| login),
         upstreams: upstreams?,
         routes: routes?,

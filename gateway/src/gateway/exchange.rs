@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderName};
-use http::{Method, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HeaderName, SET_COOKIE};
+use http::{HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
@@ -57,9 +57,11 @@ pub fn with_query(path: &str, query: Option<&str>) -> String {
 
 /// The request as those see it who decide about it.
 pub fn inbound<'a>(request: &'a RequestHeader, origin: &Origin) -> Inbound<'a> {
+    let authority = framing::authority(&request.uri, &request.headers).unwrap_or("");
     Inbound {
         method: &request.method,
-        host: framing::authority(&request.uri, &request.headers).map_or("", framing::host),
+        authority,
+        host: framing::host(authority),
         path: request.uri.path(),
         query: request.uri.query(),
         headers: &request.headers,
@@ -114,12 +116,31 @@ pub async fn answer(session: &mut Session, journey: &Journey, reply: Reply) -> R
     session.as_mut().finish_body().await
 }
 
-/// Adds what every answer carries: the request's name, and what limits said.
+/// Drops what would set one of our cookies: no server may plant a session.
+pub fn guard_cookies(head: &mut ResponseHeader, journey: &Journey) {
+    let Some(cookies) = journey.snapshot.auth.cookies.as_deref() else { return };
+    let set = head.headers.get_all(SET_COOKIE);
+    if set.iter().any(|line| cookies.are_set_by(line)) {
+        let others: Vec<HeaderValue> = set.iter().filter(|line| !cookies.are_set_by(line)).cloned().collect();
+        head.remove_header(&SET_COOKIE);
+        for line in others {
+            // It was a header a moment ago.
+            let _ = head.append_header(SET_COOKIE, line);
+        }
+    }
+}
+
+/// Adds what every answer carries: the request's name, what limits said, and cookies that change.
 pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<Error>> {
     head.insert_header(X_REQUEST_ID, journey.request_id.as_str())?;
-    if let Some((limits, policies)) = limiter::headers(&journey.limits) {
+    if let Some((limits, policies)) = limiter::headers(&journey.outgoing.readings) {
         head.insert_header(RATE_LIMIT, limits)?;
         head.insert_header(RATE_LIMIT_POLICY, policies)?;
     }
-    Ok(())
+    let cookies = journey.outgoing.cookies.lines();
+    if !cookies.is_empty() {
+        // Neither a shared cache nor the browser's own may hand them out again.
+        head.insert_header(CACHE_CONTROL, "private, no-store")?;
+    }
+    cookies.iter().try_for_each(|line| head.append_header(SET_COOKIE, line.clone()).map(|_| ()))
 }

@@ -13,6 +13,7 @@ use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::routing::RouteTable;
 use crate::session::endpoints::{Endpoints, LoginService};
+use crate::session::renewal::{self, Renewals};
 use crate::store::Store;
 use crate::upstream::Upstreams;
 
@@ -50,9 +51,17 @@ impl Snapshot {
     pub fn build(config: &Config, keyring: Keyring, lasting: &Lasting) -> Self {
         let Lasting { store, limiter, metrics } = lasting;
         let upstreams = Upstreams::start(&config.upstreams, metrics);
+        let tokens = Arc::new(config.tokens.clone());
         let auth = Arc::new(Authenticator {
+            renewals: Renewals::new(renewal::Parts {
+                keyring: keyring.clone(),
+                tokens: Arc::clone(&tokens),
+                store: Arc::clone(store),
+                metrics: Arc::clone(metrics),
+            }),
+            cookies: config.cookies.clone(),
             keyring,
-            tokens: Arc::new(config.tokens.clone()),
+            tokens,
             store: Arc::clone(store),
             limiter: Arc::clone(limiter),
             metrics: Arc::clone(metrics),

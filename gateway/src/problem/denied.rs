@@ -13,7 +13,7 @@ use crate::inbound::Malformed;
 use crate::store::StoreError;
 
 /// Why a request is refused. The message is for the log; the caller sees the [`super::Problem`].
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub enum Denied {
     /// The request is not one that every reader would read alike.
     #[error("malformed request: {0}")]
@@ -36,6 +36,9 @@ pub enum Denied {
     /// The access token was revoked.
     #[error("the access token was revoked")]
     Revoked,
+    /// It brings cookies, and was made by a page of another site.
+    #[error("the request was made by another site, or does not say by whom")]
+    CrossSite,
     /// The caller has none of the roles the route needs.
     #[error("the caller lacks the role")]
     MissingRole,
@@ -135,6 +138,7 @@ impl Denied {
             Self::BadToken(VerifyError::Expired { .. }) => "token_expired",
             Self::BadToken(_) => "token_invalid",
             Self::Revoked => "token_revoked",
+            Self::CrossSite => "cross_site",
             Self::MissingRole => "missing_role",
             Self::MissingScope { .. } => "missing_scope",
             Self::OverLimit { .. } => "over_limit",
@@ -159,5 +163,15 @@ impl Denied {
             Self::UpstreamBroken => "upstream_broken",
             Self::Internal(_) => "internal",
         }
+    }
+
+    /// Whether the session that a credential belongs to has ended for sure: nothing that comes later makes it good.
+    pub const fn ends_session(&self) -> bool {
+        matches!(self, Self::Revoked | Self::RefreshEnded | Self::RefreshReused)
+    }
+
+    /// Whether it was a credential that is good no more, or never was.
+    pub const fn is_dead_credential(&self) -> bool {
+        self.ends_session() || matches!(self, Self::BadToken(_) | Self::RefreshInvalid)
     }
 }

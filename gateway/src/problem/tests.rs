@@ -25,6 +25,7 @@ fn all() -> Vec<Denied> {
         Denied::BadToken(VerifyError::Expired { at: Timestamp::from_secs(0) }),
         Denied::BadToken(VerifyError::BadSignature),
         Denied::Revoked,
+        Denied::CrossSite,
         Denied::MissingRole,
         Denied::MissingScope { needed: [scope].into() },
         Denied::OverLimit { limit: LimitId::parse("api").unwrap(), wait: WAIT },
@@ -78,6 +79,7 @@ fn each_refusal_has_its_face() {
     401 token_expired Bearer error="invalid_token"
     401 token_invalid Bearer error="invalid_token"
     401 token_revoked Bearer error="invalid_token"
+    403 cross_site
     403 missing_role
     403 missing_scope Bearer error="insufficient_scope", scope="posts:write"
     429 over_limit 2

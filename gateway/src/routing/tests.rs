@@ -10,6 +10,7 @@ fn route(id: &str, host: &str, path: &str, methods: &[Method]) -> Arc<Route> {
         target: Target::Endpoint(Endpoint::Me),
         limits: Vec::new(),
         forward_token: false,
+        cookies: false,
         without_store: WithoutStore::Refuse,
         read_timeout: None,
     })

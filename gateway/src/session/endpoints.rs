@@ -4,19 +4,22 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use tracing::info;
 
+use super::Session;
 use super::fields::Fields;
 use super::issue::TokenPair;
-use super::{Rotation, Session};
+use super::renewal::Device;
 use crate::auth::Authenticator;
 use crate::clock::Timestamp;
+use crate::cookies::{Cookies, Deliver};
+use crate::csrf;
 use crate::ids::{RequestId, Role, Scope, SessionId};
 use crate::inbound::Inbound;
-use crate::limiter::Reading;
-use crate::metrics::RotationOutcome;
+use crate::inbound::Malformed;
+use crate::outgoing::Outgoing;
 use crate::policy::{Known, Permit};
 use crate::problem::Denied;
 use crate::reply::{self, Reply};
@@ -43,14 +46,23 @@ pub struct Call<'a> {
     pub body: &'a [u8],
     /// When it came.
     pub now: Timestamp,
-    /// What limits said so far.
-    pub readings: &'a mut Vec<Reading>,
+    /// What is to travel with the answer.
+    pub outgoing: &'a mut Outgoing,
 }
 
 impl Call<'_> {
     fn known(&self) -> Result<&Known, Denied> {
         self.permit.caller().known().ok_or(Denied::NoCredential)
     }
+}
+
+/// How a refresh token was carried here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    /// By a program that keeps it itself.
+    InBody,
+    /// By a browser.
+    InCookie,
 }
 
 /// The endpoints of one configuration.
@@ -65,8 +77,8 @@ impl Endpoints {
     /// Serves a call.
     pub async fn serve(&self, endpoint: Endpoint, mut call: Call<'_>) -> Result<Reply, Denied> {
         match endpoint {
-            Endpoint::Login => self.login(call).await,
-            Endpoint::Refresh => self.refresh(&call).await,
+            Endpoint::Login => self.login(&mut call).await,
+            Endpoint::Refresh => self.refresh(&mut call).await,
             Endpoint::Logout => self.logout(&mut call).await,
             Endpoint::Me => me(&call),
             Endpoint::Sessions => self.sessions(&call).await,
@@ -77,32 +89,60 @@ impl Endpoints {
 
     /// How long revocations must be remembered.
     fn memory(&self) -> Memory {
-        Memory { access_life: self.auth.tokens.access_ttl + self.auth.tokens.leeway }
+        Memory::of(&self.auth.tokens)
     }
 
-    async fn refresh(&self, call: &Call<'_>) -> Result<Reply, Denied> {
-        let fields = Fields::read(call.request.headers, call.body)?;
-        let raw = fields.text("refresh_token").ok_or(Denied::BadBody("The field refresh_token is missing."))?;
-        let keys = self.auth.keyring.current()?;
-        let metrics = &self.auth.metrics;
-        let presented = keys.refresh.read(raw).ok_or_else(|| {
-            metrics.rotated(RotationOutcome::Invalid);
-            Denied::RefreshInvalid
-        })?;
-        let lifetimes = &self.auth.tokens.lifetimes;
-        let rotation = self.auth.store.rotate(&presented, lifetimes, self.memory(), call.now).await;
-        metrics.rotated(RotationOutcome::of(&rotation));
-        let session = match rotation? {
-            Rotation::Rotated(session) | Rotation::Replayed(session) => session,
-            Rotation::Reused(session) => {
-                log_reuse(&session, call);
-                return Err(Denied::RefreshReused);
+    /// How browsers carry tokens, if they may.
+    fn cookies(&self) -> Option<&Cookies> {
+        self.auth.cookies.as_deref()
+    }
+
+    /// Answers with tokens: in the body, in cookies, or both.
+    fn deliver(&self, pair: Arc<TokenPair>, how: Deliver, call: &mut Call<'_>) -> Result<Reply, Denied> {
+        let reply = if how.in_body() { pair.reply() } else { pair.reply_lives() };
+        if how.by_cookies() {
+            self.auth.hand_out(pair, call.outgoing)?;
+        }
+        Ok(reply)
+    }
+
+    /// The refresh token that `call` brings in its body or in a cookie; and whether it is in a cookie.
+    fn refresh_token<'c>(&self, fields: &'c Fields, call: &Call<'c>) -> Result<Option<(&'c str, Carried)>, Denied> {
+        let headers: &'c HeaderMap = call.request.headers;
+        let held = self.cookies().map(|cookies| cookies.read(headers)).transpose()?.unwrap_or_default();
+        match (fields.text("refresh_token"), held.refresh) {
+            (Some(sent), Some(held)) if sent != held => Err(Malformed::SeveralCredentials.into()),
+            (Some(sent), _) => Ok(Some((sent, Carried::InBody))),
+            (None, Some(held)) => {
+                let cookies = self.cookies().ok_or(Denied::NoCredential)?;
+                csrf::check(&call.request, cookies.target())?;
+                Ok(Some((held, Carried::InCookie)))
             }
-            Rotation::Ended => return Err(Denied::RefreshEnded),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// `POST /auth/refresh`: a refresh token for its successor, which goes the way that the token came.
+    async fn refresh(&self, call: &mut Call<'_>) -> Result<Reply, Denied> {
+        let fields = Fields::read(call.request.headers, call.body)?;
+        let (raw, carried) = self
+            .refresh_token(&fields, call)?
+            .ok_or(Denied::BadBody("The field refresh_token is missing, and there is no cookie in its place."))?;
+        let configured = self.cookies().map_or(Deliver::Body, |cookies| cookies.deliver);
+        let how = match (carried, configured) {
+            (Carried::InBody, Deliver::Body | Deliver::Cookies) => Deliver::Body,
+            (Carried::InCookie, Deliver::Cookies) => Deliver::Cookies,
+            (Carried::InBody, Deliver::Both) | (Carried::InCookie, Deliver::Body | Deliver::Both) => Deliver::Both,
         };
-        let pair = TokenPair::issue(&keys, &self.auth.tokens, &session, call.now)?;
-        metrics.token_issued();
-        Ok(pair.reply())
+        match self.auth.renewals.renew(raw, Device::of(&call.request), call.now).await {
+            Ok(pair) => self.deliver(pair, how, call),
+            Err(denied) => {
+                if carried == Carried::InCookie {
+                    self.auth.take_back(&denied, call.outgoing);
+                }
+                Err(denied)
+            }
+        }
     }
 
     async fn sessions(&self, call: &Call<'_>) -> Result<Reply, Denied> {
@@ -126,17 +166,6 @@ impl Endpoints {
             }
         }
     }
-}
-
-fn log_reuse(session: &Session, call: &Call<'_>) {
-    tracing::warn!(
-        target: "auth",
-        subject = %session.subject,
-        session = %session.id,
-        opened_from = %session.address,
-        client = %call.request.client,
-        "a refresh token was used twice: its session was ended",
-    );
 }
 
 /// The answer to "who am I".

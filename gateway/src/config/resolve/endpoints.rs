@@ -125,6 +125,7 @@ fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> Arc<Route> {
         target: Target::Endpoint(endpoint),
         limits: limits.clone(),
         forward_token: false,
+        cookies: true,
         without_store: WithoutStore::Refuse,
         read_timeout: None,
     })

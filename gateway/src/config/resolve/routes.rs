@@ -14,11 +14,19 @@ use crate::limit::{Limit, LimitBy};
 use crate::policy::Policy;
 use crate::routing::{HostPattern, Methods, PathPattern, Route, RouteTable, Target, WithoutStore};
 
+use super::cookies::CookieTerms;
 use super::limits;
 use super::policies::policy;
 
 const POLICY: &str = r#"say who may pass: there is no default, so that nothing is open or closed by accident; write "authenticated", "optional" or "public""#;
 const ROUTE: &str = "what matches no route is refused, so nothing would be served; write at least one [[route]]";
+
+/// What routes refer to.
+pub(super) struct Known<'a> {
+    pub(super) pools: &'a Names<UpstreamId>,
+    pub(super) limits: &'a Names<Arc<Limit>>,
+    pub(super) cookies: &'a Read<Option<CookieTerms>>,
+}
 
 /// A route, and where the file says so.
 pub(super) struct Placed<'d> {
@@ -27,13 +35,8 @@ pub(super) struct Placed<'d> {
 }
 
 /// Reads all routes; our own come first. One with a mistake is left out, so that the others are still compared.
-pub(super) fn all<'d>(
-    top: &mut Table<'d>,
-    own: Read<Vec<Placed<'d>>>,
-    pools: &Names<UpstreamId>,
-    names: &Names<Arc<Limit>>,
-) -> Read<Vec<Arc<Route>>> {
-    let one = |value: &Value<'d>| Ok(value.table(|table| route(table, pools, names)));
+pub(super) fn all<'d>(top: &mut Table<'d>, own: Read<Vec<Placed<'d>>>, known: &Known<'_>) -> Read<Vec<Arc<Route>>> {
+    let one = |value: &Value<'d>| Ok(value.table(|table| route(table, known)));
     let read = |value: &Value<'d>| values::some_of(value, one, "write at least one [[route]]");
     let routes = top.required("route", read, ROUTE)?;
     let mut placed = own.unwrap_or_default();
@@ -43,17 +46,18 @@ pub(super) fn all<'d>(
     Ok(placed.into_iter().map(|placed| placed.route).collect())
 }
 
-fn route<'d>(table: &mut Table<'d>, pools: &Names<UpstreamId>, names: &Names<Arc<Limit>>) -> Read<Placed<'d>> {
+fn route<'d>(table: &mut Table<'d>, known: &Known<'_>) -> Read<Placed<'d>> {
     let id = table.required("id", id, r#"write id = "posts", the route's name in logs and metrics"#);
     if let Ok(id) = &id {
         table.rename(id.as_str());
     }
     let matched = table.required("match", |value| value.table(matched), r#"write match = { path = "/posts/*" }"#);
-    let upstream = table.required("upstream", |value| pools.find(value), r#"write upstream = "NAME""#);
+    let upstream = table.required("upstream", |value| known.pools.find(value), r#"write upstream = "NAME""#);
     let rewrite = table.find("rewrite");
     let policy = table.required("policy", policy, POLICY);
-    let limits = route_limits(table, names, policy.as_ref().ok());
+    let limits = route_limits(table, known.limits, policy.as_ref().ok());
     let forward_token = table.or("forward_token", Value::flag, false);
+    let cookies = cookies(table, known.cookies, policy.as_ref().ok());
     let without_store = table.or("without_store", without_store, WithoutStore::Refuse);
     let read_timeout = table.optional("read_timeout", values::duration);
     let (host, path, methods) = matched?;
@@ -67,10 +71,25 @@ fn route<'d>(table: &mut Table<'d>, pools: &Names<UpstreamId>, names: &Names<Arc
         target: Target::Upstream { id: upstream?, rewrite: rewrite? },
         limits: limits?,
         forward_token: forward_token?,
+        cookies: cookies?,
         without_store: without_store?,
         read_timeout: read_timeout?,
     };
     Ok(Placed { route: Arc::new(route), spot: table.spot().clone() })
+}
+
+/// Whether a route takes tokens in cookies: what `[cookies]` says of all, or what it says itself.
+fn cookies(table: &mut Table<'_>, terms: &Read<Option<CookieTerms>>, policy: Option<&Policy>) -> Read<bool> {
+    let Some(value) = table.find("cookies") else {
+        return Ok(matches!(terms, Ok(Some(CookieTerms { everywhere: true, .. }))));
+    };
+    match (value.flag()?, terms) {
+        (true, Ok(None)) => Err(value.refuse("there are no cookies without [cookies]; write it, or leave this out")),
+        (true, _) if policy.is_some_and(|policy| !policy.reads_credentials()) => {
+            Err(value.refuse("a public route looks at no credentials; leave this out, or write policy = \"optional\""))
+        }
+        (takes, _) => Ok(takes),
+    }
 }
 
 fn id(value: &Value<'_>) -> Read<RouteId> {

@@ -10,22 +10,25 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 use tracing::{info, warn};
 
 use super::{Call, Endpoints};
 use crate::config::{Login, LoginFormat};
+use crate::cookies::Deliver;
+use crate::csrf;
 use crate::ids::{IdError, Role, Scope, SessionId, Subject};
 use crate::inbound::client::{X_FORWARDED_FOR, X_REQUEST_ID};
 use crate::limiter::{Limiter, Uncounted, address_prefix};
 use crate::policy::Grants;
 use crate::problem::Denied;
 use crate::reply::Reply;
+use crate::session::Session;
 use crate::session::fields::Fields;
 use crate::session::issue::TokenPair;
-use crate::session::{MAX_USER_AGENT, Session};
+use crate::session::renewal::Device;
 use crate::upstream::{CallError, Pool};
 
 /// The most bytes of roles and scopes: with them a token stays well below what we read of one.
@@ -46,30 +49,41 @@ struct Identified {
 }
 
 impl Endpoints {
-    pub(super) async fn login(&self, call: Call<'_>) -> Result<Reply, Denied> {
-        let service = self.login.as_ref().ok_or(Denied::NoRoute)?;
+    /// `POST /auth/login`: credentials for tokens, delivered as the configuration says.
+    pub(super) async fn login(&self, call: &mut Call<'_>) -> Result<Reply, Denied> {
         let fields = Fields::read(call.request.headers, call.body)?;
+        if let Some(cookies) = self.cookies().filter(|cookies| cookies.deliver.by_cookies()) {
+            csrf::check_login(&call.request, cookies.target())?;
+        }
+        let pair = self.log_in(&fields, call).await?;
+        self.deliver(pair, self.cookies().map_or(Deliver::Body, |cookies| cookies.deliver), call)
+    }
+
+    /// Opens a session for whom `fields` are the credentials of: limits, the delay after failures, the upstream.
+    pub(super) async fn log_in(&self, fields: &Fields, call: &mut Call<'_>) -> Result<Arc<TokenPair>, Denied> {
+        let service = self.login.as_ref().ok_or(Denied::NoRoute)?;
         let account = fields.text(&service.terms.account_field);
         let account = account.ok_or(Denied::BadBody("The field that names the account is missing."))?;
         let account = fingerprint(account);
         let takes = Limiter::by_account(&call.permit.route().limits, &account);
-        self.auth.limiter.take(&takes, Uncounted::Refuse, call.now, call.readings).await?;
+        self.auth.limiter.take(&takes, Uncounted::Refuse, call.now, &mut call.outgoing.readings).await?;
 
-        let attempt = Attempt { endpoints: self, service, call: &call, key: delay_key(&account, &call) };
+        let attempt = Attempt { endpoints: self, service, call, key: delay_key(&account, call) };
         attempt.wait_is_over().await?;
-        let outcome = attempt.identify(&fields).await;
+        let outcome = attempt.identify(fields).await;
         self.auth.metrics.login(outcome.as_ref().map_or_else(Denied::reason, |_| "ok"));
-        let session = self.open(&call, outcome?).await?;
+        let session = self.open(call, outcome?).await?;
         let keys = self.auth.keyring.current()?;
         let pair = TokenPair::issue(&keys, &self.auth.tokens, &session, call.now)?;
         self.auth.metrics.token_issued();
         let Session { id, subject, .. } = &session;
         info!(target: "auth", %subject, session = %id, client = %call.request.client, "logged in");
-        Ok(pair.reply())
+        Ok(Arc::new(pair))
     }
 
     async fn open(&self, call: &Call<'_>, identified: Identified) -> Result<Session, Denied> {
         let Identified { subject, grants } = identified;
+        let Device { address, user_agent } = Device::of(&call.request);
         let id = SessionId::random(self.auth.store.partition(&subject));
         let session = Session {
             id,
@@ -79,8 +93,8 @@ impl Endpoints {
             created_at: call.now,
             expires_at: self.auth.tokens.lifetimes.expiry(call.now, call.now),
             epoch: 0, // The store stamps the user's own.
-            address: call.request.client,
-            user_agent: user_agent(call.request.headers),
+            address,
+            user_agent,
             subject,
             grants,
         };
@@ -163,11 +177,6 @@ fn delay_key(account: &str, call: &Call<'_>) -> String {
 fn fingerprint(account: &str) -> String {
     let hash = digest::digest(&digest::SHA256, account.trim().to_lowercase().as_bytes());
     URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
-}
-
-fn user_agent(headers: &HeaderMap) -> String {
-    let text = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(MAX_USER_AGENT).collect()
 }
 
 /// Who the upstream's answer names, by the JSON pointers of the configuration.

@@ -1,6 +1,6 @@
 //! Logout: ends this session, all others, or all, and answers only when the store has written it down.
-//! The caller is known by an access token, or by a refresh token in the body, so that a session can be
-//! ended after its access token expired. Ending what has ended is no error.
+//! The caller is known by a refresh token in the body or a cookie, so that a session can be ended after its
+//! access token expired, or else by an access token. Ending what has ended is no error.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::{Call, Endpoints};
 use crate::clock::Timestamp;
+use crate::cookies::Held;
 use crate::ids::{SessionId, Subject};
 use crate::policy::{Caller, Known};
 use crate::problem::Denied;
@@ -64,18 +65,36 @@ enum Leaver {
 impl Endpoints {
     pub(super) async fn logout(&self, call: &mut Call<'_>) -> Result<Reply, Denied> {
         let scope = Scope::read(call.request.query)?;
-        let Some(leaver) = self.leaver(scope, call).await? else {
-            return Ok(reply::empty(StatusCode::NO_CONTENT));
+        let fields = Fields::read(call.request.headers, call.body)?;
+        let by_cookie = self.brings_cookies(call)?;
+        let leaver = match self.leaver(scope, &fields, call).await {
+            Err(denied) if by_cookie && denied.is_dead_credential() => None,
+            leaver => leaver?,
         };
-        let (subject, sid) = match &leaver {
+        if let Some(leaver) = leaver {
+            self.end(scope, &leaver, call.now).await?;
+        }
+        if by_cookie && !matches!(scope, Scope::Others) {
+            self.auth.forget(call.outgoing);
+        }
+        Ok(reply::empty(StatusCode::NO_CONTENT))
+    }
+
+    fn brings_cookies(&self, call: &Call<'_>) -> Result<bool, Denied> {
+        let held = self.cookies().map(|cookies| cookies.read(call.request.headers)).transpose()?;
+        Ok(held.is_some_and(|held| held != Held::default()))
+    }
+
+    async fn end(&self, scope: Scope, leaver: &Leaver, now: Timestamp) -> Result<(), Denied> {
+        let (subject, sid) = match leaver {
             Leaver::Known(known) => (&known.subject, known.sid),
             Leaver::Holder(subject, sid) => (subject, *sid),
         };
-        let ended = self.auth.store.end(subject, scope.ending(sid), self.memory(), call.now).await?;
-        self.void_presented(scope, &leaver, call.now).await?;
+        let ended = self.auth.store.end(subject, scope.ending(sid), self.memory(), now).await?;
+        self.void_presented(scope, leaver, now).await?;
         self.auth.metrics.sessions_ended(scope.name(), ended);
         info!(target: "auth", %subject, session = %sid, scope = scope.name(), ended, "logged out");
-        Ok(reply::empty(StatusCode::NO_CONTENT))
+        Ok(())
     }
 
     /// Blacklists the access token that was presented, for [`Scope::This`]: it may outlive its session, which
@@ -88,10 +107,9 @@ impl Endpoints {
 
     /// Who it is: `None` if a refresh token names a session that has ended. The refresh token comes first,
     /// since clients attach an access token whether it has expired or not.
-    async fn leaver(&self, scope: Scope, call: &mut Call<'_>) -> Result<Option<Leaver>, Denied> {
-        let fields = Fields::read(call.request.headers, call.body)?;
-        let Some(raw) = fields.text("refresh_token") else {
-            let caller = self.auth.caller(call.permit.route(), &call.request, call.now, call.readings).await?;
+    async fn leaver(&self, scope: Scope, fields: &Fields, call: &mut Call<'_>) -> Result<Option<Leaver>, Denied> {
+        let Some((raw, _)) = self.refresh_token(fields, call)? else {
+            let caller = self.auth.caller(call.permit.route(), &call.request, call.now, call.outgoing).await?;
             return match caller {
                 Caller::Known(known) => Ok(Some(Leaver::Known(known))),
                 Caller::Anonymous => Err(Denied::NoCredential),

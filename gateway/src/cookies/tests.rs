@@ -1,0 +1,74 @@
+use super::*;
+
+fn cookies() -> Cookies {
+    Cookies {
+        access: CookieName::parse("__Host-access").unwrap(),
+        refresh: CookieName::parse("__Host-refresh").unwrap(),
+        secure: true,
+        same_site: SameSite::Lax,
+        life: CookieLife::Tokens,
+        deliver: Deliver::Cookies,
+        early_refresh: Duration::ZERO,
+        trusted_origins: Origins::default(),
+    }
+}
+
+fn headers(lines: &[&str]) -> HeaderMap {
+    lines.iter().map(|line| (COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap())).collect()
+}
+
+#[test]
+fn ours_are_read_among_others_and_on_several_lines() {
+    let held = |access, refresh| Ok(Held { access, refresh });
+    for (name, lines, expected) in [
+        ("none", &[][..], held(None, None)),
+        ("both", &["__Host-access=a; __Host-refresh=r"], held(Some("a"), Some("r"))),
+        ("among others", &["x=1; __Host-access=a;y=\u{e9}; z"], held(Some("a"), None)),
+        ("as crumbs of HTTP/2", &["__Host-refresh=r", "x=1", "__Host-access=a"], held(Some("a"), Some("r"))),
+        ("blanked", &["__Host-access=; __Host-refresh=r"], held(None, Some("r"))),
+        ("another name in part", &["__Host-accessory=a; access=b; x__Host-access=c"], held(None, None)),
+        ("another case is another cookie", &["__host-access=a"], held(None, None)),
+        ("twice", &["__Host-access=a; __Host-access=a"], Err(Malformed::SeveralCredentials)),
+        ("twice, one of them blank", &["__Host-access=; __Host-access=a"], Err(Malformed::SeveralCredentials)),
+        ("unreadable", &["__Host-access=\u{e9}"], held(Some("\u{e9}"), None)),
+    ] {
+        assert_eq!(cookies().read(&headers(lines)), expected, "{name}");
+    }
+    let latin1 = HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(b"__Host-access=\xe9").unwrap())]);
+    assert_eq!(cookies().read(&latin1), Err(Malformed::Cookie));
+}
+
+#[test]
+fn a_server_sees_every_cookie_but_ours() {
+    let left = |lines: &[&str]| String::from_utf8(cookies().of_others(&headers(lines))).unwrap();
+    assert_eq!(left(&["a=1; __Host-access=x; b=2", "__Host-refresh=y", "c"]), "a=1; b=2; c");
+    assert_eq!(left(&["__HOST-ACCESS =x;__host-refresh"]), "", "nor what it may take for them");
+    assert_eq!(left(&[]), "");
+}
+
+#[test]
+fn a_server_can_not_set_ours() {
+    let ours = |line: &str| cookies().are_set_by(&line.parse().unwrap());
+    assert!(ours("__Host-access=evil; Path=/"));
+    assert!(ours(" __host-REFRESH = evil"));
+    assert!(!ours("theme=__Host-access=1"));
+}
+
+#[test]
+fn clearing_names_the_same_cookies_as_setting() {
+    let [access, refresh] = cookies().clear();
+    assert_eq!(access, "__Host-access=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0");
+    assert_eq!(refresh, "__Host-refresh=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0");
+    assert!(access.is_sensitive(), "so that no log shows it");
+}
+
+#[test]
+fn a_name_is_a_token_of_http() {
+    assert!(CookieName::parse("__Host-a.b").is_ok_and(|name| name.promises_secure()));
+    assert!(CookieName::parse("__SECURE-a").is_ok_and(|name| name.promises_secure()));
+    assert!(CookieName::parse("Host-a").is_ok_and(|name| !name.promises_secure()));
+    assert_eq!(CookieName::parse(""), Err(CookieNameError::Length));
+    for bad in ["a b", "a=b", "a;b", "a\"", "é", "a\n"] {
+        assert_eq!(CookieName::parse(bad), Err(CookieNameError::Character), "{bad:?}");
+    }
+}

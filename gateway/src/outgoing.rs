@@ -1,0 +1,57 @@
+//! What travels with the answer to a request, whatever that answer turns out to be: what limits said, and
+//! cookies that change. It is filled while the request is decided on, and written once, by what sends the
+//! answer. It decides nothing.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::limiter::Reading;
+use crate::session::issue::TokenPair;
+
+/// What travels with an answer.
+#[derive(Default)]
+pub struct Outgoing {
+    /// What limits said.
+    pub readings: Vec<Reading>,
+    /// What becomes of the browser's cookies.
+    pub cookies: CookieChange,
+}
+
+/// What becomes of the cookies that hold tokens.
+#[derive(Default)]
+pub enum CookieChange {
+    /// They stay as they are.
+    #[default]
+    None,
+    /// New ones take their place.
+    Set {
+        /// The values of `Set-Cookie`.
+        lines: [HeaderValue; 2],
+        /// What they hold.
+        pair: Arc<TokenPair>,
+    },
+    /// They are taken back, since the session has ended.
+    Clear {
+        /// The values of `Set-Cookie`.
+        lines: [HeaderValue; 2],
+    },
+}
+
+impl CookieChange {
+    /// The values of `Set-Cookie`.
+    pub fn lines(&self) -> &[HeaderValue] {
+        match self {
+            Self::None => &[],
+            Self::Set { lines, .. } | Self::Clear { lines } => lines,
+        }
+    }
+
+    /// The tokens that were renewed on the way, if they were.
+    pub fn renewed(&self) -> Option<&TokenPair> {
+        match self {
+            Self::Set { pair, .. } => Some(pair),
+            Self::None | Self::Clear { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Spends refresh tokens, wherever they came from: a body, or a cookie in the middle of a request. Requests of
+//! one process that bring the same token at the same time share one rotation; across processes the store makes
+//! it one. A client that goes away meanwhile stops nothing. Who may be answered how is not known here.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use http::header::USER_AGENT;
+
+use super::issue::TokenPair;
+use super::{MAX_USER_AGENT, Presented, Rotation, Session, TokenHash};
+use crate::auth::keyring::Keyring;
+use crate::clock::Timestamp;
+use crate::config::Tokens;
+use crate::inbound::Inbound;
+use crate::metrics::{Metrics, RotationOutcome};
+use crate::problem::Denied;
+use crate::store::{Memory, Store};
+
+/// What became of a refresh token: the tokens that take its place, or why there are none.
+pub type Outcome = Result<Arc<TokenPair>, Denied>;
+
+/// What a rotation needs.
+pub struct Parts {
+    /// The keys in use.
+    pub keyring: Keyring,
+    /// How long tokens live.
+    pub tokens: Arc<Tokens>,
+    /// Rotates.
+    pub store: Arc<dyn Store>,
+    /// Counts outcomes.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What opens a session or presents a refresh token.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Where it is.
+    pub address: IpAddr,
+    /// What it calls itself, shortened to [`MAX_USER_AGENT`] bytes of visible text.
+    pub user_agent: String,
+}
+
+impl Device {
+    /// What sends `request`.
+    pub fn of(request: &Inbound<'_>) -> Self {
+        let text = request.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let visible = text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ');
+        Self { address: request.client, user_agent: visible.take(MAX_USER_AGENT).collect() }
+    }
+}
+
+/// Spends refresh tokens.
+pub struct Renewals {
+    parts: Arc<Parts>,
+    under_way: Arc<Mutex<UnderWay>>,
+}
+
+type UnderWay = HashMap<TokenHash, Shared<BoxFuture<'static, Outcome>>>;
+
+impl Renewals {
+    /// With nothing under way.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts), under_way: Arc::default() }
+    }
+
+    /// Spends the refresh token `raw`, or shares the outcome of who does.
+    pub async fn renew(&self, raw: &str, device: Device, now: Timestamp) -> Outcome {
+        let presented = self.parts.keyring.current()?.refresh.read(raw).ok_or_else(|| {
+            self.parts.metrics.rotated(RotationOutcome::Invalid);
+            Denied::RefreshInvalid
+        })?;
+        self.join(presented, device, now).await
+    }
+
+    fn join(&self, presented: Presented, device: Device, now: Timestamp) -> Shared<BoxFuture<'static, Outcome>> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(others) = under_way.get(&presented.hash) {
+            self.parts.metrics.rotated(RotationOutcome::Shared);
+            return others.clone();
+        }
+        let parts = Arc::clone(&self.parts);
+        let done = Done { hash: presented.hash, under_way: Arc::clone(&self.under_way) };
+        // A task of its own: the token is spent even if the one who began it goes away.
+        let spending = tokio::spawn(async move {
+            let _done = done;
+            parts.spend(&presented, &device, now).await
+        });
+        let outcome = spending.map(|ended| ended.unwrap_or(Err(Denied::Internal("a rotation broke off"))));
+        let outcome = outcome.boxed().shared();
+        under_way.insert(presented.hash, outcome.clone());
+        outcome
+    }
+}
+
+/// Takes a rotation off the list when it has ended, however it did.
+struct Done {
+    hash: TokenHash,
+    under_way: Arc<Mutex<UnderWay>>,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.hash);
+    }
+}
+
+impl Parts {
+    async fn spend(&self, presented: &Presented, device: &Device, now: Timestamp) -> Outcome {
+        let memory = Memory::of(&self.tokens);
+        let rotation = self.store.rotate(presented, &self.tokens.lifetimes, memory, now).await;
+        self.metrics.rotated(RotationOutcome::of(&rotation));
+        let session = match rotation? {
+            Rotation::Rotated(session) | Rotation::Replayed(session) => session,
+            Rotation::Reused(session) => {
+                log_reuse(&session, device);
+                return Err(Denied::RefreshReused);
+            }
+            Rotation::Ended => return Err(Denied::RefreshEnded),
+        };
+        let pair = TokenPair::issue(&*self.keyring.current()?, &self.tokens, &session, now)?;
+        self.metrics.token_issued();
+        Ok(Arc::new(pair))
+    }
+}
+
+fn log_reuse(session: &Session, device: &Device) {
+    tracing::warn!(
+        target: "auth",
+        subject = %session.subject,
+        session = %session.id,
+        opened_from = %session.address,
+        client = %device.address,
+        "a refresh token was used twice: its session was ended",
+    );
+}
