@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod cookies;
 mod mistakes;
 mod properties;
 mod secrets;

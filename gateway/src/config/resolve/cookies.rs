@@ -134,8 +134,7 @@ fn early_refresh(table: &mut Table<'_>, tokens: Option<&Tokens>) -> Read<Duratio
 fn check_retry_window(table: &Table<'_>, tokens: Option<&Tokens>) -> Read<()> {
     match tokens.map(|tokens| tokens.lifetimes.retry_window) {
         Some(window) if window < LEAST_RETRY_WINDOW => Err(table.refuse(format_args!(
-            "browsers send several requests at once, which [tokens] retry_window = \"{}\" would take for theft; write at least \"{}\"",
-            values::shown(window),
+            "browsers send several requests at once with one token, which a shorter [tokens] retry_window takes for theft; write \"{}\" or more there",
             values::shown(LEAST_RETRY_WINDOW)
         ))),
         _ => Ok(()),
