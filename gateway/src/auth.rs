@@ -110,7 +110,7 @@ impl Authenticator {
         now: Timestamp,
         outgoing: &mut Outgoing,
     ) -> Result<Caller, Denied> {
-        let standing = self.standing(route, verified.known(), verified.epoch(), now, outgoing).await;
+        let standing = self.standing(route, verified.known(), now, outgoing).await;
         self.metrics.token_verified(standing.as_ref().map_or_else(Denied::reason, |()| "ok"));
         standing.map(|()| Caller::Known(Arc::clone(verified.known())))
     }
@@ -128,12 +128,12 @@ impl Authenticator {
         &self,
         route: &Route,
         known: &Known,
-        epoch: u64,
         now: Timestamp,
         outgoing: &mut Outgoing,
     ) -> Result<(), Denied> {
         let takes = Limiter::by_user(&route.limits, &known.subject);
-        let check = Check { subject: &known.subject, sid: known.sid, jti: known.jti, epoch, takes: &takes };
+        let check =
+            Check { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: known.epoch, takes: &takes };
         match self.store.check(&check, now).await {
             Ok(Standing::Revoked) => Err(Denied::Revoked),
             Ok(Standing::Good(decisions)) => self.limiter.read(&takes, &decisions, &mut outgoing.readings),

@@ -27,8 +27,12 @@ pub struct Known {
     pub sid: SessionId,
     /// The token.
     pub jti: Jti,
+    /// The user's epoch when the token was issued.
+    pub epoch: u64,
     /// What they may do.
     pub grants: Grants,
+    /// When the user logged in; of a token that does not say, when it was issued.
+    pub authenticated_at: Timestamp,
     /// When the token was issued.
     pub issued_at: Timestamp,
     /// When it expires.
@@ -144,10 +148,12 @@ mod tests {
         Caller::Known(Arc::new(Known {
             sid: SessionId::random(Partition::of(&subject, PartitionCount::ONE)),
             jti: Jti::random(),
+            epoch: 0,
             grants: Grants {
                 roles: roles.iter().map(|role| Role::parse(role).unwrap()).collect(),
                 scopes: scopes.iter().map(|scope| Scope::parse(scope).unwrap()).collect(),
             },
+            authenticated_at: now,
             issued_at: now,
             expires_at: now,
             subject,

@@ -84,7 +84,7 @@ impl Authenticator {
     ) -> Result<Caller, Denied> {
         self.hand_out(Arc::clone(&pair), outgoing)?;
         if !Limiter::by_user(&route.limits, &pair.known().subject).is_empty() {
-            self.standing(route, pair.known(), pair.epoch(), now, outgoing).await?;
+            self.standing(route, pair.known(), now, outgoing).await?;
         }
         Ok(Caller::Known(Arc::clone(pair.known())))
     }

@@ -36,6 +36,10 @@ pub struct Claims {
     pub iat: i64,
     /// When it expires.
     pub exp: i64,
+    /// When the user logged in (RFC 9068 §2.2.1), however often the session was rotated since. Tokens that were
+    /// issued before there was this claim have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
     /// When it begins to hold, if not at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,

@@ -74,22 +74,16 @@ impl VerifyError {
     }
 }
 
-/// An access token that holds, and the user's epoch when it was issued.
+/// An access token that holds.
 #[derive(Clone, Debug)]
 pub struct Verified {
     known: Arc<Known>,
-    epoch: u64,
 }
 
 impl Verified {
     /// Who it names.
     pub fn known(&self) -> &Arc<Known> {
         &self.known
-    }
-
-    /// The user's epoch when it was issued.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
     }
 }
 
@@ -113,7 +107,7 @@ pub fn verify(token: &str, keys: &[VerificationKey], terms: &Tokens, now: Timest
     }
     let claims: Claims = part(claims, "claims")?;
     check(&claims, terms, now)?;
-    Ok(Verified { epoch: claims.epoch, known: Arc::new(known(&claims)?) })
+    Ok(Verified { known: Arc::new(known(&claims)?) })
 }
 
 /// The signed message, its two parts, and the signature.
@@ -141,7 +135,7 @@ fn check(claims: &Claims, terms: &Tokens, now: Timestamp) -> Result<(), VerifyEr
 }
 
 fn known(claims: &Claims) -> Result<Known, VerifyError> {
-    let Claims { iss: _, aud: _, sub, sid, jti, iat, exp, nbf: _, epoch: _, roles, scope } = claims;
+    let Claims { iss: _, aud: _, sub, sid, jti, iat, exp, auth_time, nbf: _, epoch, roles, scope } = claims;
     let malformed = |name| move |_| VerifyError::Malformed(name);
     let roles = roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>().map_err(malformed("roles"))?;
     let scopes = scope.split_ascii_whitespace().map(Scope::parse).collect::<Result<_, _>>();
@@ -149,7 +143,9 @@ fn known(claims: &Claims) -> Result<Known, VerifyError> {
         subject: Subject::parse(sub).map_err(malformed("sub"))?,
         sid: SessionId::parse(sid).map_err(malformed("sid"))?,
         jti: Jti::parse(jti).map_err(malformed("jti"))?,
+        epoch: *epoch,
         grants: Grants { roles, scopes: scopes.map_err(malformed("scope"))? },
+        authenticated_at: Timestamp::from_secs(auth_time.unwrap_or(*iat)),
         issued_at: Timestamp::from_secs(*iat),
         expires_at: Timestamp::from_secs(*exp),
     })

@@ -114,8 +114,10 @@ impl Question {
         Ok(Caller::Known(Arc::new(Known {
             sid: SessionId::random(Partition::of(&subject, PartitionCount::ONE)),
             jti: Jti::random(),
+            epoch: 0,
             subject,
             grants: Grants { roles: roles.map_err(bad("a role"))?, scopes: scopes.map_err(bad("a scope"))? },
+            authenticated_at: now,
             issued_at: now,
             expires_at: now,
         })))
@@ -130,7 +132,7 @@ async fn verified(config: &Config, token: &str, now: Timestamp) -> Result<Caller
     let keys = keyring.current().map_err(Denied::from)?;
     let verified = verify::verify(token, &keys.verifying, &config.tokens, now).map_err(Denied::from)?;
     let known = verified.known();
-    let check = Check { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: verified.epoch(), takes: &[] };
+    let check = Check { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: known.epoch, takes: &[] };
     match store.check(&check, now).await.map_err(Denied::from)? {
         Standing::Good(_) => Ok(Caller::Known(Arc::clone(known))),
         Standing::Revoked => Err(Denied::Revoked.into()),

@@ -175,17 +175,19 @@ struct Me<'a> {
     sid: String,
     roles: Vec<&'a str>,
     scopes: Vec<&'a str>,
+    authenticated_at: String,
     issued_at: String,
     expires_at: String,
 }
 
 fn me(call: &Call<'_>) -> Result<Reply, Denied> {
-    let Known { subject, sid, jti: _, grants, issued_at, expires_at } = call.known()?;
+    let Known { subject, sid, jti: _, epoch: _, grants, authenticated_at, issued_at, expires_at } = call.known()?;
     let me = Me {
         sub: subject.as_str(),
         sid: sid.to_string(),
         roles: grants.roles.iter().map(Role::as_str).collect(),
         scopes: grants.scopes.iter().map(Scope::as_str).collect(),
+        authenticated_at: authenticated_at.to_rfc3339(),
         issued_at: issued_at.to_rfc3339(),
         expires_at: expires_at.to_rfc3339(),
     };

@@ -26,7 +26,6 @@ const JITTER: u32 = 20;
 /// The tokens of one answer, and whom they name; never printed.
 pub struct TokenPair {
     known: Arc<Known>,
-    epoch: u64,
     access_token: String,
     expires_in: Duration,
     refresh_token: RefreshToken,
@@ -60,10 +59,9 @@ impl TokenPair {
         let known = Arc::new(known(terms, session, refresh_token.access_id()));
         let access_token = keys
             .signing
-            .token(&claims(terms, session.epoch, &known))
+            .token(&claims(terms, &known))
             .map_err(|_| Denied::Internal("the signing key does not sign"))?;
         Ok(Self {
-            epoch: session.epoch,
             access_token,
             expires_in: known.expires_at.since(now),
             refresh_token,
@@ -75,11 +73,6 @@ impl TokenPair {
     /// Whom the access token names.
     pub fn known(&self) -> &Arc<Known> {
         &self.known
-    }
-
-    /// The user's epoch, as the access token has it.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
     }
 
     /// The access token, for the answer it belongs in, and how long it lives.
@@ -94,7 +87,7 @@ impl TokenPair {
 
     /// The pair as a JSON body.
     pub fn reply(&self) -> Reply {
-        let Self { known: _, epoch: _, access_token, expires_in, refresh_token, refresh_expires_in } = self;
+        let Self { known: _, access_token, expires_in, refresh_token, refresh_expires_in } = self;
         let body = Body {
             access_token,
             token_type: "Bearer",
@@ -120,15 +113,17 @@ fn known(terms: &Tokens, session: &Session, jti: Jti) -> Known {
         subject: session.subject.clone(),
         sid: session.id,
         jti,
+        epoch: session.epoch,
         grants: session.grants.clone(),
+        authenticated_at: Timestamp::from_secs(session.created_at.as_secs()),
         issued_at: Timestamp::from_secs(session.rotated_at.as_secs()),
         // No token outlives its session, or a logout would no longer find what to end.
         expires_at: Timestamp::from_secs(session.rotated_at.after(life).min(session.expires_at).as_secs()),
     }
 }
 
-fn claims(terms: &Tokens, epoch: u64, known: &Known) -> Claims {
-    let Known { subject, sid, jti, grants, issued_at, expires_at } = known;
+fn claims(terms: &Tokens, known: &Known) -> Claims {
+    let Known { subject, sid, jti, epoch, grants, authenticated_at, issued_at, expires_at } = known;
     let scopes: Vec<&str> = grants.scopes.iter().map(Scope::as_str).collect();
     Claims {
         iss: terms.issuer.clone(),
@@ -138,8 +133,9 @@ fn claims(terms: &Tokens, epoch: u64, known: &Known) -> Claims {
         jti: jti.to_string(),
         iat: issued_at.as_secs(),
         exp: expires_at.as_secs(),
+        auth_time: Some(authenticated_at.as_secs()),
         nbf: None,
-        epoch,
+        epoch: *epoch,
         roles: grants.roles.iter().map(Role::to_string).collect(),
         scope: scopes.join(" "),
     }

@@ -55,6 +55,19 @@ on_both_stores! {
         assert!(stack.recorder.seen().is_empty());
     }
 
+    async fn a_token_says_when_its_user_logged_in_however_often_it_is_renewed(kind: Kind) {
+        let stack = Stack::start(kind).await;
+        let before = stack.clock.now().as_secs();
+        let mut alice = stack.login("alice").await;
+        stack.clock.advance(Duration::from_mins(14));
+        assert_eq!(alice.refresh().await.status, 200);
+        let claims = Forge::claims_of(&alice.access_token());
+        let auth_time = claims["auth_time"].as_i64().unwrap();
+        assert!((before..before + 60).contains(&auth_time), "{claims}");
+        assert!(claims["iat"].as_i64().unwrap() >= auth_time + 14 * 60, "{claims}");
+        assert!(alice.get("/auth/me").await.json()["authenticated_at"].is_string());
+    }
+
     async fn a_token_of_an_older_epoch_is_void(kind: Kind) {
         let stack = Stack::start(kind).await;
         let alice = stack.login("alice").await;

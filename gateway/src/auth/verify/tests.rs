@@ -79,8 +79,20 @@ fn a_good_token_names_its_user() {
     let token = signed(&key, &header(&key), &claims().to_string());
     let verified = verify(&token, std::slice::from_ref(key.public()), &terms(), NOW).unwrap();
     assert_eq!(verified.known().subject.as_str(), "alice");
-    assert_eq!(verified.epoch(), 3);
+    assert_eq!(verified.known().epoch, 3);
     assert_eq!(verified.known().grants.scopes.len(), 2);
+}
+
+#[test]
+fn a_token_says_when_its_user_logged_in_or_counts_from_its_issue() {
+    let key = key(Algorithm::Es256);
+    let authenticated_at = |claims: Value| {
+        let token = signed(&key, &header(&key), &claims.to_string());
+        verify(&token, std::slice::from_ref(key.public()), &terms(), NOW).unwrap().known().authenticated_at
+    };
+    let login = NOW.as_secs() - 3600;
+    assert_eq!(authenticated_at(with(claims(), "auth_time", json!(login))), Timestamp::from_secs(login));
+    assert_eq!(authenticated_at(claims()), NOW, "one of before there was the claim");
 }
 
 #[test]
@@ -99,6 +111,7 @@ fn each_claim_must_hold() {
         ("a negative expiry", "exp", json!(-1), "expired"),
         ("not yet valid", "nbf", json!(now + 6), "not_yet"),
         ("nbf as text", "nbf", json!("0"), "malformed"),
+        ("a login as text", "auth_time", json!("0"), "malformed"),
         ("issued in the future", "iat", json!(now + 6), "not_yet"),
         ("a subject unfit for a header", "sub", json!("a\nX-User-Id: b"), "malformed"),
         ("an empty subject", "sub", json!(""), "malformed"),
