@@ -68,6 +68,22 @@ pub enum Standing {
     Revoked,
 }
 
+/// A token that was good once, of which [`Store::standing`] asks whether it still stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Stand<'a> {
+    /// The user.
+    pub subject: &'a Subject,
+    /// The session.
+    pub sid: SessionId,
+    /// The token.
+    pub jti: Jti,
+    /// The user's epoch when it was issued.
+    pub epoch: u64,
+}
+
+/// The most that [`Store::standing`] is asked at once, so that a store is never busy with it for long.
+pub const MOST_AT_ONCE: usize = 500;
+
 /// Which sessions of a user end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -161,6 +177,10 @@ pub trait Store: Send + Sync + 'static {
     /// Whether an access token stands, and its user's limits, in one round trip. These limits count apart
     /// from those of [`Store::take`].
     async fn check(&self, check: &Check<'_>, now: Timestamp) -> Result<Standing, StoreError>;
+
+    /// What [`Store::check`] would say of each of these, at most [`MOST_AT_ONCE`], in order, with no limits: true if
+    /// it stands. Costs a few steps, however many are asked; one that nobody can tell of makes all unknown.
+    async fn standing(&self, stands: &[Stand<'_>], now: Timestamp) -> Result<Vec<bool>, StoreError>;
 
     /// Takes one from each of these limits, in order, until one refuses: the decisions so far.
     async fn take(&self, takes: &[Take], now: Timestamp) -> Result<Vec<Decision>, StoreError>;

@@ -13,7 +13,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Check, Ending, KeyPurpose, Memory, Standing, Store, StoreError, StoredKey, Take};
+use super::{Check, Ending, KeyPurpose, Memory, Stand, Standing, Store, StoreError, StoredKey, Take};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
@@ -155,6 +155,10 @@ impl Store for EmbeddedStore {
             })
         })
         .await
+    }
+
+    async fn standing(&self, stands: &[Stand<'_>], now: Timestamp) -> Result<Vec<bool>, StoreError> {
+        within(async { revocation::standing(&mut *self.reader().await?, stands, now).await }).await
     }
 
     async fn take(&self, takes: &[Take], now: Timestamp) -> Result<Vec<Decision>, StoreError> {

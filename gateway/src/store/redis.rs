@@ -16,7 +16,7 @@ pub use self::pulse::Health;
 use self::reply::{Fields, Reply};
 use self::script::Scripts;
 use super::text::corrupt;
-use super::{Check, Ending, KeyPurpose, Memory, Standing, Store, StoreError, StoredKey, Take};
+use super::{Check, Ending, KeyPurpose, Memory, Stand, Standing, Store, StoreError, StoredKey, Take};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
@@ -30,6 +30,7 @@ mod pulse;
 mod reply;
 mod script;
 mod settings;
+mod standing;
 mod stored_key;
 
 /// A Redis as a store.
@@ -159,6 +160,10 @@ impl Store for RedisStore {
             "revoked" => Ok(Standing::Revoked),
             word => Err(unknown(word)),
         }
+    }
+
+    async fn standing(&self, stands: &[Stand<'_>], now: Timestamp) -> Result<Vec<bool>, StoreError> {
+        self.ask_standing(stands, now).await
     }
 
     async fn take(&self, takes: &[Take], now: Timestamp) -> Result<Vec<Decision>, StoreError> {

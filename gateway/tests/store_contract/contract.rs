@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::ids::Jti;
+use portcullis::ids::{Jti, SessionId};
 use portcullis::limit::Backoff;
 use portcullis::secret::Secret;
 use portcullis::session::{Lifetimes, Presented, Rotation, Session, TokenHash, UserState};
-use portcullis::store::{Check, Ending, KeyPurpose, Standing, Store, StoredKey};
+use portcullis::store::{Check, Ending, KeyPurpose, MOST_AT_ONCE, Stand, Standing, Store, StoredKey};
 
 use crate::fixture::{LIFETIMES, MEMORY, NOW, check_of, opened, secs, session, subject, take, token};
 
@@ -268,6 +268,62 @@ pub(crate) async fn a_user_never_seen_is_in_the_default_state(store: Shared) {
     store.set_disabled(&carol, false, MEMORY, NOW).await.unwrap();
     assert_eq!(store.user(&carol).await.unwrap(), UserState::default());
     assert_eq!(store.end(&carol, Ending::Others(session(&*store, &carol, NOW).id), MEMORY, NOW).await.unwrap(), 0);
+}
+
+fn stand_of<'a>(check: &Check<'a>) -> Stand<'a> {
+    let Check { subject, sid, jti, epoch, takes: _ } = *check;
+    Stand { subject, sid, jti, epoch }
+}
+
+pub(crate) async fn many_tokens_are_asked_of_at_once(store: Shared) {
+    assert_eq!(store.standing(&[], NOW).await.unwrap(), Vec::<bool>::new());
+    let subjects: Vec<_> = (0..MOST_AT_ONCE).map(|number| subject(&format!("user-{number}"))).collect();
+    let fresh = |subject| Session { subject, ..session(&*store, &subjects[0], NOW) };
+    let sessions: Vec<_> = subjects
+        .iter()
+        .cloned()
+        .map(|subject| Session { id: SessionId::random(store.partition(&subject)), ..fresh(subject) })
+        .collect();
+    let ended = [0, 250, MOST_AT_ONCE - 1];
+    for at in ended {
+        store.open(sessions[at].clone()).await.unwrap().unwrap();
+        store.end(&subjects[at], Ending::This(sessions[at].id), MEMORY, NOW).await.unwrap();
+    }
+    let checks: Vec<_> = sessions.iter().map(check_of).collect();
+    let stands: Vec<_> = checks.iter().map(stand_of).collect();
+    let standing = store.standing(&stands, NOW).await.unwrap();
+    let fallen: Vec<_> = (0..MOST_AT_ONCE).filter(|at| !standing[*at]).collect();
+    assert_eq!((standing.len(), fallen), (MOST_AT_ONCE, ended.to_vec()));
+}
+
+pub(crate) async fn asking_of_many_says_what_asking_of_each_says(store: Shared) {
+    let names = ["alice", "bob", "carol", "dave", "erin"].map(subject);
+    let [alice, bob, carol, dave, erin] = &names;
+    let mut sessions = Vec::new();
+    for name in &names {
+        sessions.push(opened(&*store, name, NOW).await);
+    }
+    let mut checks: Vec<_> = sessions.iter().map(check_of).collect();
+    checks.push(check_of(&sessions[2])); // Carol's other token
+    store.end(alice, Ending::This(sessions[0].id), MEMORY, NOW).await.unwrap();
+    store.end(bob, Ending::All, MEMORY, NOW).await.unwrap();
+    store.revoke(carol, checks[2].jti, NOW.after(secs(60)), NOW).await.unwrap();
+    store.set_disabled(dave, true, MEMORY, NOW).await.unwrap();
+    store.end(erin, Ending::Others(sessions[4].id), MEMORY, NOW).await.unwrap();
+    // Of the epoch after the logout, but of a disabled user; and Bob's, though no session of his is blacklisted.
+    checks.push(Check { epoch: EPOCH + 9, ..check_of(&sessions[3]) });
+    checks.push(Check { sid: sessions[4].id, ..check_of(&sessions[1]) });
+    for later in [0, 60, 15 * 60] {
+        let stands_of_all: Vec<_> = checks.iter().map(stand_of).collect();
+        let together = store.standing(&stands_of_all, NOW.after(secs(later))).await.unwrap();
+        let mut alone = Vec::new();
+        for check in &checks {
+            alone.push(stands(&store, check, secs(later)).await);
+        }
+        assert_eq!(together, alone, "after {later} s");
+        let expected = [later == 900, false, later > 0, false, true, true, false, false];
+        assert_eq!(together, expected, "after {later} s");
+    }
 }
 
 pub(crate) async fn user_limits_are_taken_only_by_tokens_that_stand(store: Shared) {

@@ -51,6 +51,8 @@ macro_rules! store_contract {
             a_revocation_is_over_when_it_says
             a_disabled_user_neither_logs_in_nor_renews_nor_passes
             a_user_never_seen_is_in_the_default_state
+            many_tokens_are_asked_of_at_once
+            asking_of_many_says_what_asking_of_each_says
             user_limits_are_taken_only_by_tokens_that_stand
             limits_are_taken_in_order_until_one_refuses
             limits_by_user_count_apart
