@@ -119,7 +119,7 @@ impl RotationOutcome {
             Ok(Rotation::Rotated(_)) => Self::Rotated,
             Ok(Rotation::Replayed(_)) => Self::Replayed,
             Ok(Rotation::Reused(_)) => Self::Reused,
-            Ok(Rotation::Ended) => Self::Ended,
+            Ok(Rotation::Ended(_)) => Self::Ended,
             Err(_) => Self::Unknown,
         }
     }

@@ -12,6 +12,7 @@ use crate::auth::VerifyError;
 use crate::ids::{RequestId, Scope};
 use crate::inbound::Malformed;
 use crate::reply::{self, Reply};
+use crate::session::Cause;
 
 mod denied;
 
@@ -105,15 +106,9 @@ impl From<&Denied> for Problem {
             Denied::RefreshInvalid => {
                 problem(S::UNAUTHORIZED, "The refresh token is not valid", "Sign in again.").challenge(INVALID_TOKEN)
             }
-            Denied::RefreshEnded => {
-                problem(S::UNAUTHORIZED, "This session has ended", "Sign in again.").challenge(INVALID_TOKEN)
+            Denied::RefreshEnded(cause) => {
+                problem(S::UNAUTHORIZED, "This session has ended", why_ended(*cause)).challenge(INVALID_TOKEN)
             }
-            Denied::RefreshReused => problem(
-                S::UNAUTHORIZED,
-                "This session was ended",
-                "Its refresh token was used twice, so someone else may have a copy. Sign in again.",
-            )
-            .challenge(INVALID_TOKEN),
             Denied::NoSuchSession => problem(S::NOT_FOUND, "No such session", "You have no session of this name."),
             Denied::Store(_) => {
                 problem(S::SERVICE_UNAVAILABLE, "Try again shortly", SHORTLY_DETAIL).retry_after(SHORTLY)
@@ -155,6 +150,18 @@ fn malformed(why: Malformed) -> StatusCode {
         | Malformed::SeveralCredentials
         | Malformed::Cookie
         | Malformed::Credential => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// Told only to who holds a good refresh token of the session, so it gives nothing away.
+fn why_ended(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Expired => "It was not used for too long, or had reached its greatest age. Sign in again.",
+        Cause::LoggedOut => "You signed out, on this device or from another one. Sign in again.",
+        Cause::Reused => "Its refresh token was used twice, so someone else may have a copy. Sign in again.",
+        Cause::Evicted => "You signed in on more devices than are allowed, so the one unused longest was signed out.",
+        Cause::Disabled => "The account was disabled. Ask who runs this service.",
+        Cause::Revoked => "You were signed out for your safety, as after a change of password. Sign in again.",
     }
 }
 

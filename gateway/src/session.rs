@@ -9,11 +9,14 @@ use crate::clock::Timestamp;
 use crate::ids::{SessionId, Subject};
 use crate::policy::Grants;
 
+mod cause;
 pub mod endpoints;
 pub mod fields;
 pub mod issue;
 pub mod refresh_token;
 pub mod renewal;
+
+pub use cause::Cause;
 
 /// SHA-256 of a refresh token: what the store keeps in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +77,8 @@ pub struct UserState {
     pub epoch: u64,
     /// A disabled user neither logs in nor renews.
     pub disabled: bool,
+    /// Why the epoch was last raised.
+    pub cause: Option<Cause>,
 }
 
 impl UserState {
@@ -108,26 +113,26 @@ pub enum Rotation {
     Replayed(Session),
     /// It was spent long ago: someone else has a copy. The session that has been ended.
     Reused(Session),
-    /// There is no such session any more.
-    Ended,
+    /// There is no such session any more, for this cause.
+    Ended(Cause),
 }
 
 /// Spends a refresh token: the one step that every store does atomically.
 ///
 /// A generation ahead of the store's means that the store lost its last writes (a failover), since only
-/// we can sign one: the session goes on from there instead of logging its owner out.
+/// we can sign one: the session goes on from there instead of logging its owner out. Where there is no
+/// session any more, `session` is the cause that the store remembers.
 pub fn rotate(
-    session: Option<Session>,
+    session: Result<Session, Cause>,
     user: UserState,
     presented: &Presented,
     lifetimes: &Lifetimes,
     now: Timestamp,
 ) -> Rotation {
-    let Some(session) = session else { return Rotation::Ended };
-    let absolute_end = session.created_at.after(lifetimes.absolute);
-    if user.disabled || user.epoch > session.epoch || now >= session.expires_at || now >= absolute_end {
-        return Rotation::Ended;
-    }
+    let session = match session.and_then(|session| session.standing(user, lifetimes, now)) {
+        Ok(session) => session,
+        Err(cause) => return Rotation::Ended(cause),
+    };
     let current = presented.generation == session.generation && presented.hash == session.token_hash;
     if current || presented.generation > session.generation {
         return Rotation::Rotated(session.advance(presented, lifetimes, now));
@@ -139,6 +144,18 @@ pub fn rotate(
 }
 
 impl Session {
+    /// This session, or why it is over though the store still has it.
+    fn standing(self, user: UserState, lifetimes: &Lifetimes, now: Timestamp) -> Result<Self, Cause> {
+        if user.disabled {
+            return Err(Cause::Disabled);
+        }
+        if user.epoch > self.epoch {
+            return Err(user.cause.unwrap_or(Cause::Revoked));
+        }
+        let is_over = now >= self.expires_at || now >= self.created_at.after(lifetimes.absolute);
+        if is_over { Err(Cause::Expired) } else { Ok(self) }
+    }
+
     fn advance(self, presented: &Presented, lifetimes: &Lifetimes, now: Timestamp) -> Session {
         Session {
             generation: presented.generation.saturating_add(1),
@@ -208,13 +225,14 @@ mod tests {
             Rotation::Rotated(_) => "rotated",
             Rotation::Replayed(_) => "replayed",
             Rotation::Reused(_) => "reused",
-            Rotation::Ended => "ended",
+            Rotation::Ended(cause) => cause.name(),
         }
     }
 
     #[test]
     fn the_rotation_table_holds() {
-        let user = UserState { epoch: 1, disabled: false };
+        let user = UserState { epoch: 1, ..UserState::default() };
+        let logged_out = UserState { epoch: 2, cause: Some(Cause::LoggedOut), ..user };
         let forged = Presented { hash: hash(9), ..token(5) };
         let secs = Duration::from_secs;
         let cases = [
@@ -224,37 +242,41 @@ mod tests {
             ("one older than the predecessor is reuse at once", token(3), user, secs(0), "reused"),
             ("the right generation with another hash is reuse", forged, user, secs(0), "reused"),
             ("one ahead of a store that lost writes goes on", token(6), user, secs(0), "rotated"),
-            ("an idle session has ended", token(5), user, secs(3600), "ended"),
-            ("logging out everywhere ends it", token(5), UserState { epoch: 2, ..user }, secs(0), "ended"),
-            ("a disabled user does not renew", token(5), UserState { disabled: true, ..user }, secs(0), "ended"),
+            ("an idle session has ended", token(5), user, secs(3600), "expired"),
+            ("logging out everywhere ends it", token(5), logged_out, secs(0), "logged_out"),
+            ("so does an epoch raised nobody knows why", token(5), UserState { epoch: 2, ..user }, secs(0), "revoked"),
+            ("a disabled user does not renew", token(5), UserState { disabled: true, ..user }, secs(0), "disabled"),
         ];
         for (case, presented, user, later, expected) in cases {
-            let rotation = rotate(Some(session(5)), user, &presented, &LIFETIMES, OPENED.after(later));
+            let rotation = rotate(Ok(session(5)), user, &presented, &LIFETIMES, OPENED.after(later));
             assert_eq!(name(&rotation), expected, "{case}");
         }
-        assert_eq!(rotate(None, user, &token(5), &LIFETIMES, OPENED), Rotation::Ended);
+        for cause in Cause::ALL {
+            assert_eq!(rotate(Err(cause), user, &token(5), &LIFETIMES, OPENED), Rotation::Ended(cause));
+            assert_eq!(Cause::parse(cause.name()), Some(cause));
+        }
     }
 
     #[test]
     fn rotating_for_ever_does_not_outlive_the_absolute_end() {
-        let user = UserState { epoch: 1, disabled: false };
+        let user = UserState { epoch: 1, ..UserState::default() };
         let mut session = session(0);
         for half_hours in 1..6 {
             let now = OPENED.after(Duration::from_mins(30) * half_hours);
-            let Rotation::Rotated(next) = rotate(Some(session), user, &token(half_hours - 1), &LIFETIMES, now) else {
+            let Rotation::Rotated(next) = rotate(Ok(session), user, &token(half_hours - 1), &LIFETIMES, now) else {
                 panic!("it ended early");
             };
             session = next;
         }
         assert_eq!(session.expires_at, OPENED.after(LIFETIMES.absolute));
         let end = OPENED.after(LIFETIMES.absolute);
-        assert_eq!(rotate(Some(session), user, &token(5), &LIFETIMES, end), Rotation::Ended);
+        assert_eq!(rotate(Ok(session), user, &token(5), &LIFETIMES, end), Rotation::Ended(Cause::Expired));
     }
 
     #[test]
     fn a_retry_window_of_zero_is_strict() {
         let strict = Lifetimes { retry_window: Duration::ZERO, ..LIFETIMES };
-        let user = UserState { epoch: 1, disabled: false };
-        assert_eq!(name(&rotate(Some(session(5)), user, &token(4), &strict, OPENED)), "reused");
+        let user = UserState { epoch: 1, ..UserState::default() };
+        assert_eq!(name(&rotate(Ok(session(5)), user, &token(4), &strict, OPENED)), "reused");
     }
 }

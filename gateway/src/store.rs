@@ -12,7 +12,7 @@ use crate::config::Tokens;
 use crate::ids::{Jti, LimitId, Partition, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision, Quota};
 use crate::secret::Secret;
-use crate::session::{Lifetimes, Presented, Rotation, Session, UserState};
+use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 pub mod embedded;
 pub mod measured;
@@ -165,7 +165,8 @@ pub trait Store: Send + Sync + 'static {
     async fn open(&self, session: Session) -> Result<Option<Session>, StoreError>;
 
     /// Spends a refresh token: [`crate::session::rotate`], atomically. Reuse deletes the session and
-    /// blacklists its `sid`; whatever else ended is deleted.
+    /// blacklists its `sid`; whatever else ended is deleted. Of a session that is gone the cause is
+    /// remembered until it had ended by itself.
     async fn rotate(
         &self,
         presented: &Presented,
@@ -185,9 +186,16 @@ pub trait Store: Send + Sync + 'static {
     /// Takes one from each of these limits, in order, until one refuses: the decisions so far.
     async fn take(&self, takes: &[Take], now: Timestamp) -> Result<Vec<Decision>, StoreError>;
 
-    /// Ends sessions of `subject` and blacklists their `sid`s: how many there were. A session of
-    /// somebody else is never touched.
-    async fn end(&self, subject: &Subject, ending: Ending, memory: Memory, now: Timestamp) -> Result<u64, StoreError>;
+    /// Ends sessions of `subject` for this cause and blacklists their `sid`s: how many there were. A session
+    /// of somebody else is never touched.
+    async fn end(
+        &self,
+        subject: &Subject,
+        ending: Ending,
+        cause: Cause,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
 
     /// Blacklists one access token until `until`, when it is refused for its age anyway.
     async fn revoke(&self, subject: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError>;
@@ -201,7 +209,8 @@ pub trait Store: Send + Sync + 'static {
     /// The user's state; the default for one never seen.
     async fn user(&self, subject: &Subject) -> Result<UserState, StoreError>;
 
-    /// Disables or enables a user; disabling also does all that [`Ending::All`] does.
+    /// Disables or enables a user; disabling also does all that [`Ending::All`] does, for
+    /// [`Cause::Disabled`].
     async fn set_disabled(
         &self,
         subject: &Subject,

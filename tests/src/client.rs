@@ -34,6 +34,11 @@ impl Answer {
         kind.strip_prefix("urn:portcullis:problem:").unwrap_or("").to_owned()
     }
 
+    /// What a refusal tells the caller.
+    pub fn detail(&self) -> String {
+        self.json()["detail"].as_str().unwrap_or("").to_owned()
+    }
+
     /// `401 token_expired: The access token has expired`.
     pub fn problem(&self) -> String {
         let mut text = format!("{} {}", self.status, self.reason());

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::auth::VerifyError;
 use crate::ids::{LimitId, Scope};
 use crate::inbound::Malformed;
+use crate::session::Cause;
 use crate::store::StoreError;
 
 /// Why a request is refused. The message is for the log; the caller sees the [`super::Problem`].
@@ -89,12 +90,9 @@ pub enum Denied {
     /// Not a refresh token of ours.
     #[error("not a refresh token of ours")]
     RefreshInvalid,
-    /// The session has ended.
-    #[error("the session has ended")]
-    RefreshEnded,
-    /// The refresh token was spent before: the session has been ended.
-    #[error("the refresh token was spent before")]
-    RefreshReused,
+    /// The session has ended, for this cause; if for reuse, by this request or an earlier one.
+    #[error("the session has ended: {}", .0.name())]
+    RefreshEnded(Cause),
     /// The caller has no such session.
     #[error("no such session")]
     NoSuchSession,
@@ -150,8 +148,8 @@ impl Denied {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::RefreshInvalid => "refresh_invalid",
-            Self::RefreshEnded => "refresh_ended",
-            Self::RefreshReused => "refresh_reused",
+            Self::RefreshEnded(Cause::Reused) => "refresh_reused",
+            Self::RefreshEnded(_) => "refresh_ended",
             Self::NoSuchSession => "no_such_session",
             Self::Store(_) => "store_unavailable",
             Self::LoginUnavailable(_) => "login_unavailable",
@@ -167,7 +165,7 @@ impl Denied {
 
     /// Whether the session that a credential belongs to has ended for sure: nothing that comes later makes it good.
     pub const fn ends_session(&self) -> bool {
-        matches!(self, Self::Revoked | Self::RefreshEnded | Self::RefreshReused)
+        matches!(self, Self::Revoked | Self::RefreshEnded(_))
     }
 
     /// Whether it was a credential that is good no more, or never was.

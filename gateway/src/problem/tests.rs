@@ -5,6 +5,7 @@ use http::Method;
 use super::*;
 use crate::clock::Timestamp;
 use crate::ids::LimitId;
+use crate::session::Cause;
 use crate::store::StoreError;
 
 const WAIT: Duration = Duration::from_millis(1500);
@@ -37,8 +38,8 @@ fn all() -> Vec<Denied> {
         Denied::BodyTooLarge { limit: 16 },
         Denied::BodyTimeout,
         Denied::RefreshInvalid,
-        Denied::RefreshEnded,
-        Denied::RefreshReused,
+        Denied::RefreshEnded(Cause::Expired),
+        Denied::RefreshEnded(Cause::Reused),
         Denied::NoSuchSession,
         Denied::Store(StoreError::Unavailable(cause())),
         Denied::LoginUnavailable(cause()),

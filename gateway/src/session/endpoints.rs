@@ -8,10 +8,10 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use tracing::info;
 
-use super::Session;
 use super::fields::Fields;
 use super::issue::TokenPair;
 use super::renewal::Device;
+use super::{Cause, Session};
 use crate::auth::Authenticator;
 use crate::clock::Timestamp;
 use crate::cookies::{Cookies, Deliver};
@@ -157,7 +157,8 @@ impl Endpoints {
         let mut sid = None;
         call.permit.route().path.capture(call.request.path, |_, value| sid = SessionId::parse(value).ok());
         let sid = sid.ok_or(Denied::NoSuchSession)?;
-        match self.auth.store.end(&known.subject, Ending::This(sid), self.memory(), call.now).await? {
+        let ending = Ending::This(sid);
+        match self.auth.store.end(&known.subject, ending, Cause::LoggedOut, self.memory(), call.now).await? {
             0 => Err(Denied::NoSuchSession),
             ended => {
                 self.auth.metrics.sessions_ended("one", ended);

@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, Shared};
 use http::header::USER_AGENT;
 
 use super::issue::TokenPair;
-use super::{MAX_USER_AGENT, Presented, Rotation, Session, TokenHash};
+use super::{Cause, MAX_USER_AGENT, Presented, Rotation, Session, TokenHash};
 use crate::auth::keyring::Keyring;
 use crate::clock::Timestamp;
 use crate::config::Tokens;
@@ -117,9 +117,9 @@ impl Parts {
             Rotation::Rotated(session) | Rotation::Replayed(session) => session,
             Rotation::Reused(session) => {
                 log_reuse(&session, device);
-                return Err(Denied::RefreshReused);
+                return Err(Denied::RefreshEnded(Cause::Reused));
             }
-            Rotation::Ended => return Err(Denied::RefreshEnded),
+            Rotation::Ended(cause) => return Err(Denied::RefreshEnded(cause)),
         };
         let pair = TokenPair::issue(&*self.keyring.current()?, &self.tokens, &session, now)?;
         self.metrics.token_issued();

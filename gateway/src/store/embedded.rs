@@ -17,7 +17,7 @@ use super::{Check, Ending, KeyPurpose, Memory, Stand, Standing, Store, StoreErro
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
-use crate::session::{Lifetimes, Presented, Rotation, Session, UserState};
+use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 mod file;
 mod keys;
@@ -169,11 +169,16 @@ impl Store for EmbeddedStore {
         .await
     }
 
-    async fn end(&self, subject: &Subject, ending: Ending, memory: Memory, now: Timestamp) -> Result<u64, StoreError> {
-        let until = now.after(memory.access_life);
-        let subject = subject.clone();
-        self.write_at(now, move |tx| Box::pin(async move { sessions::end(tx, &subject, ending, until, now).await }))
-            .await
+    async fn end(
+        &self,
+        subject: &Subject,
+        ending: Ending,
+        cause: Cause,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let step = sessions::End { subject: subject.clone(), ending, cause, memory, now };
+        self.write_at(now, move |tx| Box::pin(step.run(tx))).await
     }
 
     async fn revoke(&self, _: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
@@ -201,12 +206,12 @@ impl Store for EmbeddedStore {
         memory: Memory,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let until = now.after(memory.access_life);
         let subject = subject.clone();
         self.write_at(now, move |tx| {
             Box::pin(async move {
                 if disabled {
-                    sessions::end(tx, &subject, Ending::All, until, now).await?;
+                    let (subject, ending, cause) = (subject.clone(), Ending::All, Cause::Disabled);
+                    sessions::End { subject, ending, cause, memory, now }.run(tx).await?;
                 }
                 sessions::set_disabled(tx, &subject, disabled).await
             })

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
 use crate::metrics::Metrics;
-use crate::session::{Lifetimes, Presented, Rotation, Session, UserState};
+use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 /// Measures `inner`.
 pub struct Measured {
@@ -75,8 +75,15 @@ impl Store for Measured {
         self.timed("take", self.inner.take(takes, now)).await
     }
 
-    async fn end(&self, subject: &Subject, ending: Ending, memory: Memory, now: Timestamp) -> Result<u64, StoreError> {
-        self.timed("end", self.inner.end(subject, ending, memory, now)).await
+    async fn end(
+        &self,
+        subject: &Subject,
+        ending: Ending,
+        cause: Cause,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.timed("end", self.inner.end(subject, ending, cause, memory, now)).await
     }
 
     async fn revoke(&self, subject: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {

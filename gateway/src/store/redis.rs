@@ -15,13 +15,13 @@ use self::link::Link;
 pub use self::pulse::Health;
 use self::reply::{Fields, Reply};
 use self::script::Scripts;
-use super::text::corrupt;
+use super::text::{corrupt, parse_cause};
 use super::{Check, Ending, KeyPurpose, Memory, Stand, Standing, Store, StoreError, StoredKey, Take};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
 use crate::secret::Secret;
-use crate::session::{Lifetimes, Presented, Rotation, Session, UserState};
+use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 mod args;
 mod keys;
@@ -67,6 +67,7 @@ impl RedisStore {
         &self,
         subject: &Subject,
         (ending, sid): (&str, Option<SessionId>),
+        cause: Cause,
         memory: Memory,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
@@ -78,6 +79,7 @@ impl RedisStore {
             ending.to_owned(),
             sid.map(|sid| sid.to_string()).unwrap_or_default(),
             span(memory.access_life),
+            cause.name().to_owned(),
         ];
         let script = &self.scripts.end;
         let (word, mut reply) = self.link.run_in_time(script, self.keys.base(partition), keys, args).await?;
@@ -134,12 +136,12 @@ impl Store for RedisStore {
             span(memory.access_life),
         ];
         let (base, keys) = (self.keys.base(sid.partition()), vec![self.keys.session(sid)]);
-        let (word, reply) = self.link.run_in_time(&self.scripts.rotate, base, keys, args).await?;
+        let (word, mut reply) = self.link.run_in_time(&self.scripts.rotate, base, keys, args).await?;
         match word.as_str() {
             "rotated" => reply.session(sid).map(Rotation::Rotated),
             "replayed" => reply.session(sid).map(Rotation::Replayed),
             "reused" => reply.session(sid).map(Rotation::Reused),
-            "ended" => Ok(Rotation::Ended),
+            "ended" => parse_cause(&reply.text()?).map(Rotation::Ended),
             _ => Err(unknown(&word)),
         }
     }
@@ -186,13 +188,20 @@ impl Store for RedisStore {
         Ok(decisions)
     }
 
-    async fn end(&self, subject: &Subject, ending: Ending, memory: Memory, now: Timestamp) -> Result<u64, StoreError> {
+    async fn end(
+        &self,
+        subject: &Subject,
+        ending: Ending,
+        cause: Cause,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let ending = match ending {
             Ending::This(sid) => ("this", Some(sid)),
             Ending::Others(sid) => ("others", Some(sid)),
             Ending::All => ("all", None),
         };
-        self.end_as(subject, ending, memory, now).await
+        self.end_as(subject, ending, cause, memory, now).await
     }
 
     async fn revoke(&self, subject: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
@@ -232,9 +241,10 @@ impl Store for RedisStore {
 
     async fn user(&self, subject: &Subject) -> Result<UserState, StoreError> {
         let key = self.keys.user(self.partition(subject), subject);
-        let question = |client| HashesInterface::hmget(client, key, vec!["epoch", "disabled"]);
-        let (epoch, disabled): (Option<u64>, Option<u8>) = self.link.ask(question).await?;
-        Ok(UserState { epoch: epoch.unwrap_or(0), disabled: disabled == Some(1) })
+        let question = |client| HashesInterface::hmget(client, key, vec!["epoch", "disabled", "cause"]);
+        let (epoch, disabled, cause): (Option<u64>, Option<u8>, Option<String>) = self.link.ask(question).await?;
+        let cause = cause.as_deref().map(parse_cause).transpose()?;
+        Ok(UserState { epoch: epoch.unwrap_or(0), disabled: disabled == Some(1), cause })
     }
 
     async fn set_disabled(
@@ -245,7 +255,7 @@ impl Store for RedisStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         if disabled {
-            return self.end_as(subject, ("disable", None), memory, now).await.map(drop);
+            return self.end_as(subject, ("disable", None), Cause::Disabled, memory, now).await.map(drop);
         }
         let partition = self.partition(subject);
         let keys = vec![self.keys.user(partition, subject)];

@@ -7,6 +7,7 @@ use std::fmt::Display;
 
 use super::StoreError;
 use crate::ids::IdError;
+use crate::session::Cause;
 
 /// Roles or scopes as words; neither may hold a space (`ids.rs`).
 pub(super) fn words<'a, T: Display + 'a>(grants: impl IntoIterator<Item = &'a T>) -> String {
@@ -16,6 +17,11 @@ pub(super) fn words<'a, T: Display + 'a>(grants: impl IntoIterator<Item = &'a T>
 /// The set that [`words`] wrote.
 pub(super) fn parse_words<T: Ord>(raw: &str, parse: fn(&str) -> Result<T, IdError>) -> Result<BTreeSet<T>, StoreError> {
     raw.split(' ').filter(|word| !word.is_empty()).map(parse).collect::<Result<_, _>>().map_err(corrupt)
+}
+
+/// The cause of this name.
+pub(super) fn parse_cause(raw: &str) -> Result<Cause, StoreError> {
+    Cause::parse(raw).ok_or_else(|| corrupt("a cause that is none"))
 }
 
 /// Something in the store that we did not write; `cause` never holds the thing itself.

@@ -7,10 +7,14 @@ use std::time::Duration;
 use portcullis::ids::{Jti, SessionId};
 use portcullis::limit::Backoff;
 use portcullis::secret::Secret;
-use portcullis::session::{Lifetimes, Presented, Rotation, Session, TokenHash, UserState};
+use portcullis::session::{Cause, Lifetimes, Presented, Rotation, Session, TokenHash, UserState};
 use portcullis::store::{Check, Ending, KeyPurpose, MOST_AT_ONCE, Stand, Standing, Store, StoredKey};
 
-use crate::fixture::{LIFETIMES, MEMORY, NOW, check_of, opened, secs, session, subject, take, token};
+use crate::fixture::{EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, opened, secs, session, subject, take, token};
+
+mod endings;
+
+pub(crate) use endings::*;
 
 type Shared = Arc<dyn Store>;
 
@@ -19,7 +23,7 @@ fn name(rotation: &Rotation) -> &'static str {
         Rotation::Rotated(_) => "rotated",
         Rotation::Replayed(_) => "replayed",
         Rotation::Reused(_) => "reused",
-        Rotation::Ended => "ended",
+        Rotation::Ended(cause) => cause.name(),
     }
 }
 
@@ -41,7 +45,7 @@ pub(crate) async fn a_session_ends_by_itself(store: Shared) {
     assert!(store.session(session.id, last).await.unwrap().is_some());
     assert!(store.session(session.id, end).await.unwrap().is_none());
     assert!(store.sessions(&session.subject, end).await.unwrap().is_empty());
-    assert_eq!(store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, end).await.unwrap(), Rotation::Ended);
+    assert_eq!(store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, end).await.unwrap(), EXPIRED);
 }
 
 pub(crate) async fn sessions_are_listed_oldest_first_and_only_while_they_live(store: Shared) {
@@ -78,7 +82,7 @@ pub(crate) async fn the_rotation_table_holds(store: Shared) {
         ("and never if the window is zero", 4, strict, secs(0), "reused"),
         ("one older than the predecessor is reuse at once", 3, LIFETIMES, secs(0), "reused"),
         ("one ahead of a store that lost writes goes on", 7, LIFETIMES, secs(0), "rotated"),
-        ("an idle session has ended", 5, LIFETIMES, secs(3600), "ended"),
+        ("an idle session has ended", 5, LIFETIMES, secs(3600), "expired"),
     ];
     for (case, generation, lifetimes, later, expected) in cases {
         let session = at_generation_five(&store, &LIFETIMES).await;
@@ -91,7 +95,7 @@ pub(crate) async fn the_rotation_table_holds(store: Shared) {
     let shorter = Lifetimes { absolute: secs(60), ..LIFETIMES };
     let session = at_generation_five(&store, &LIFETIMES).await;
     let late = store.rotate(&token(session.id, 5), &shorter, MEMORY, NOW.after(secs(60))).await.unwrap();
-    assert_eq!(name(&late), "ended", "past the absolute end");
+    assert_eq!(name(&late), "expired", "past the absolute end");
     assert_eq!(store.session(session.id, NOW).await.unwrap(), None, "what has ended is deleted");
 }
 
@@ -126,7 +130,7 @@ pub(crate) async fn rotating_for_ever_does_not_outlive_the_absolute_end(store: S
     }
     assert_eq!(last, end);
     assert_eq!(store.sessions(&session.subject, end).await.unwrap(), []);
-    assert_eq!(store.rotate(&token(session.id, 5), &LIFETIMES, MEMORY, end).await.unwrap(), Rotation::Ended);
+    assert_eq!(store.rotate(&token(session.id, 5), &LIFETIMES, MEMORY, end).await.unwrap(), EXPIRED);
 }
 
 pub(crate) async fn reuse_ends_the_session_and_its_access_tokens(store: Shared) {
@@ -138,7 +142,7 @@ pub(crate) async fn reuse_ends_the_session_and_its_access_tokens(store: Shared) 
     assert!(stands(&store, &check_of(&other), secs(0)).await, "other sessions go on");
     assert_eq!(store.sessions(&session.subject, NOW).await.unwrap(), [other]);
     let owner = store.rotate(&token(session.id, 5), &LIFETIMES, MEMORY, NOW).await.unwrap();
-    assert_eq!(owner, Rotation::Ended, "nobody keeps it");
+    assert_eq!(owner, Rotation::Ended(Cause::Reused), "nobody keeps it");
 }
 
 pub(crate) async fn a_thousand_rotations_of_one_token_have_one_winner(store: Shared) {
@@ -170,12 +174,12 @@ pub(crate) async fn a_thousand_rotations_of_one_token_have_one_winner(store: Sha
 pub(crate) async fn ending_one_session_leaves_the_others(store: Shared) {
     let alice = subject("alice");
     let (one, other) = (opened(&*store, &alice, NOW).await, opened(&*store, &alice, NOW).await);
-    assert_eq!(store.end(&alice, Ending::This(one.id), MEMORY, NOW).await.unwrap(), 1);
+    assert_eq!(store.end(&alice, Ending::This(one.id), LOGOUT, MEMORY, NOW).await.unwrap(), 1);
     assert_eq!(store.session(one.id, NOW).await.unwrap(), None);
     assert!(!stands(&store, &check_of(&one), secs(0)).await);
     assert!(stands(&store, &check_of(&other), secs(0)).await);
     assert_eq!(store.sessions(&alice, NOW).await.unwrap(), [other]);
-    assert_eq!(store.end(&alice, Ending::This(one.id), MEMORY, NOW).await.unwrap(), 0, "it has ended already");
+    assert_eq!(store.end(&alice, Ending::This(one.id), LOGOUT, MEMORY, NOW).await.unwrap(), 0, "it has ended already");
 }
 
 pub(crate) async fn ending_the_others_leaves_this_one(store: Shared) {
@@ -184,7 +188,7 @@ pub(crate) async fn ending_the_others_leaves_this_one(store: Shared) {
     for _ in 0..4 {
         sessions.push(opened(&*store, &alice, NOW).await);
     }
-    assert_eq!(store.end(&alice, Ending::Others(sessions[2].id), MEMORY, NOW).await.unwrap(), 3);
+    assert_eq!(store.end(&alice, Ending::Others(sessions[2].id), LOGOUT, MEMORY, NOW).await.unwrap(), 3);
     for (index, session) in sessions.iter().enumerate() {
         assert_eq!(stands(&store, &check_of(session), secs(0)).await, index == 2, "session {index}");
     }
@@ -198,9 +202,9 @@ pub(crate) const EPOCH: u64 = 1_800_000_000_000_000;
 pub(crate) async fn ending_all_raises_the_epoch(store: Shared) {
     let (alice, bob) = (subject("alice"), subject("bob"));
     let (one, theirs) = (opened(&*store, &alice, NOW).await, opened(&*store, &bob, NOW).await);
-    assert_eq!(store.end(&alice, Ending::All, MEMORY, NOW).await.unwrap(), 1);
-    assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: EPOCH, disabled: false });
-    assert_eq!(store.rotate(&token(one.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap(), Rotation::Ended);
+    assert_eq!(store.end(&alice, Ending::All, LOGOUT, MEMORY, NOW).await.unwrap(), 1);
+    assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: EPOCH, disabled: false, cause: Some(LOGOUT) });
+    assert_eq!(store.rotate(&token(one.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap(), Rotation::Ended(LOGOUT));
     let of_no_session_we_know = Check { sid: theirs.id, ..check_of(&one) };
     assert!(!stands(&store, &of_no_session_we_know, secs(0)).await, "a token of an older epoch falls by that alone");
     assert!(stands(&store, &check_of(&theirs), secs(0)).await);
@@ -208,17 +212,17 @@ pub(crate) async fn ending_all_raises_the_epoch(store: Shared) {
     let next = opened(&*store, &alice, NOW).await;
     assert_eq!(next.epoch, EPOCH, "a login after it is of the new epoch");
     assert!(stands(&store, &check_of(&next), secs(0)).await);
-    assert_eq!(store.end(&bob, Ending::All, MEMORY, NOW).await.unwrap(), 1);
-    assert_eq!(store.end(&bob, Ending::All, MEMORY, NOW).await.unwrap(), 0);
+    assert_eq!(store.end(&bob, Ending::All, LOGOUT, MEMORY, NOW).await.unwrap(), 1);
+    assert_eq!(store.end(&bob, Ending::All, LOGOUT, MEMORY, NOW).await.unwrap(), 0);
     assert_eq!(store.user(&bob).await.unwrap().epoch, EPOCH + 1, "raised even if there was no session");
 }
 
 pub(crate) async fn a_session_of_somebody_else_is_never_touched(store: Shared) {
     let (alice, bob) = (subject("alice"), subject("bob"));
     let (hers, his) = (opened(&*store, &alice, NOW).await, opened(&*store, &bob, NOW).await);
-    assert_eq!(store.end(&alice, Ending::This(his.id), MEMORY, NOW).await.unwrap(), 0);
-    assert_eq!(store.end(&alice, Ending::Others(his.id), MEMORY, NOW).await.unwrap(), 1, "hers");
-    assert_eq!(store.end(&alice, Ending::All, MEMORY, NOW).await.unwrap(), 0);
+    assert_eq!(store.end(&alice, Ending::This(his.id), LOGOUT, MEMORY, NOW).await.unwrap(), 0);
+    assert_eq!(store.end(&alice, Ending::Others(his.id), LOGOUT, MEMORY, NOW).await.unwrap(), 1, "hers");
+    assert_eq!(store.end(&alice, Ending::All, LOGOUT, MEMORY, NOW).await.unwrap(), 0);
     assert!(stands(&store, &check_of(&his), secs(0)).await);
     assert_eq!(store.session(his.id, NOW).await.unwrap(), Some(his));
     assert_eq!(store.session(hers.id, NOW).await.unwrap(), None);
@@ -240,7 +244,7 @@ pub(crate) async fn a_revocation_is_over_when_it_says(store: Shared) {
     store.revoke(&session.subject, check.jti, NOW.after(secs(30)), NOW).await.unwrap();
     assert!(!stands(&store, &check, secs(59)).await, "the later end stands");
     assert!(stands(&store, &check, secs(60)).await);
-    store.end(&session.subject, Ending::This(session.id), MEMORY, NOW).await.unwrap();
+    store.end(&session.subject, Ending::This(session.id), LOGOUT, MEMORY, NOW).await.unwrap();
     let (last, over) = (MEMORY.access_life.checked_sub(Duration::from_micros(1)).unwrap(), MEMORY.access_life);
     assert!(!stands(&store, &check, last).await);
     assert!(stands(&store, &check, over).await);
@@ -250,14 +254,16 @@ pub(crate) async fn a_disabled_user_neither_logs_in_nor_renews_nor_passes(store:
     let alice = subject("alice");
     let before = opened(&*store, &alice, NOW).await;
     store.set_disabled(&alice, true, MEMORY, NOW).await.unwrap();
-    assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: EPOCH, disabled: true });
+    let disabled = UserState { epoch: EPOCH, disabled: true, cause: Some(Cause::Disabled) };
+    assert_eq!(store.user(&alice).await.unwrap(), disabled);
     assert_eq!(store.open(session(&*store, &alice, NOW)).await.unwrap(), None);
-    assert_eq!(store.rotate(&token(before.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap(), Rotation::Ended);
+    let refused = store.rotate(&token(before.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    assert_eq!(refused, Rotation::Ended(Cause::Disabled));
     let future = Check { epoch: EPOCH + 9, jti: Jti::random(), ..check_of(&before) };
     assert!(!stands(&store, &future, secs(3600)).await, "whatever the token says");
 
     store.set_disabled(&alice, false, MEMORY, NOW).await.unwrap();
-    assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: EPOCH, disabled: false });
+    assert_eq!(store.user(&alice).await.unwrap(), UserState { disabled: false, ..disabled });
     let after = opened(&*store, &alice, NOW).await;
     assert!(stands(&store, &check_of(&after), secs(0)).await);
     assert!(!stands(&store, &check_of(&before), secs(0)).await, "what was ended stays ended");
@@ -267,7 +273,8 @@ pub(crate) async fn a_user_never_seen_is_in_the_default_state(store: Shared) {
     let carol = subject("carol");
     store.set_disabled(&carol, false, MEMORY, NOW).await.unwrap();
     assert_eq!(store.user(&carol).await.unwrap(), UserState::default());
-    assert_eq!(store.end(&carol, Ending::Others(session(&*store, &carol, NOW).id), MEMORY, NOW).await.unwrap(), 0);
+    let others = Ending::Others(session(&*store, &carol, NOW).id);
+    assert_eq!(store.end(&carol, others, LOGOUT, MEMORY, NOW).await.unwrap(), 0);
 }
 
 fn stand_of<'a>(check: &Check<'a>) -> Stand<'a> {
@@ -287,7 +294,7 @@ pub(crate) async fn many_tokens_are_asked_of_at_once(store: Shared) {
     let ended = [0, 250, MOST_AT_ONCE - 1];
     for at in ended {
         store.open(sessions[at].clone()).await.unwrap().unwrap();
-        store.end(&subjects[at], Ending::This(sessions[at].id), MEMORY, NOW).await.unwrap();
+        store.end(&subjects[at], Ending::This(sessions[at].id), LOGOUT, MEMORY, NOW).await.unwrap();
     }
     let checks: Vec<_> = sessions.iter().map(check_of).collect();
     let stands: Vec<_> = checks.iter().map(stand_of).collect();
@@ -305,11 +312,11 @@ pub(crate) async fn asking_of_many_says_what_asking_of_each_says(store: Shared) 
     }
     let mut checks: Vec<_> = sessions.iter().map(check_of).collect();
     checks.push(check_of(&sessions[2])); // Carol's other token
-    store.end(alice, Ending::This(sessions[0].id), MEMORY, NOW).await.unwrap();
-    store.end(bob, Ending::All, MEMORY, NOW).await.unwrap();
+    store.end(alice, Ending::This(sessions[0].id), LOGOUT, MEMORY, NOW).await.unwrap();
+    store.end(bob, Ending::All, LOGOUT, MEMORY, NOW).await.unwrap();
     store.revoke(carol, checks[2].jti, NOW.after(secs(60)), NOW).await.unwrap();
     store.set_disabled(dave, true, MEMORY, NOW).await.unwrap();
-    store.end(erin, Ending::Others(sessions[4].id), MEMORY, NOW).await.unwrap();
+    store.end(erin, Ending::Others(sessions[4].id), LOGOUT, MEMORY, NOW).await.unwrap();
     // Of the epoch after the logout, but of a disabled user; and Bob's, though no session of his is blacklisted.
     checks.push(Check { epoch: EPOCH + 9, ..check_of(&sessions[3]) });
     checks.push(Check { sid: sessions[4].id, ..check_of(&sessions[1]) });

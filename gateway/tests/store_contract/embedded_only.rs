@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use portcullis::ids::Jti;
 use portcullis::secret::Secret;
-use portcullis::session::Rotation;
+use portcullis::session::{Cause, Rotation};
 use portcullis::store::embedded::EmbeddedStore;
 use portcullis::store::{Check, Ending, KeyPurpose, Standing, Store, StoreError, StoredKey};
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::contract::EPOCH;
-use crate::fixture::{LIFETIMES, MEMORY, NOW, check_of, opened, secs, subject, take, token};
+use crate::fixture::{LIFETIMES, LOGOUT, MEMORY, NOW, check_of, opened, secs, subject, take, token};
 
 async fn open(path: &Path) -> EmbeddedStore {
     EmbeddedStore::open(path).await.unwrap()
@@ -44,7 +44,7 @@ async fn everything_survives_a_restart() {
     let session = opened(&store, &alice, NOW).await;
     let revoked = check_of(&session);
     store.revoke(&alice, revoked.jti, NOW.after(secs(60)), NOW).await.unwrap();
-    store.end(&subject("bob"), Ending::All, MEMORY, NOW).await.unwrap();
+    store.end(&subject("bob"), Ending::All, LOGOUT, MEMORY, NOW).await.unwrap();
     store.take(&takes, NOW).await.unwrap();
     store.add_key(&key("one")).await.unwrap();
     drop(store);
@@ -145,7 +145,7 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done() {
         }
         let ending = {
             let (store, alice) = (Arc::clone(&store), alice.clone());
-            tokio::spawn(async move { store.end(&alice, Ending::All, MEMORY, NOW).await })
+            tokio::spawn(async move { store.end(&alice, Ending::All, LOGOUT, MEMORY, NOW).await })
         };
         for _ in 0..round {
             tokio::task::yield_now().await;
@@ -190,6 +190,8 @@ async fn what_is_long_over_is_swept_and_nothing_else() {
         let session = opened(&store, &alice, now).await;
         store.check(&Check { takes: &takes, ..check_of(&session) }, now).await.unwrap();
         store.revoke(&alice, Jti::random(), now.after(secs(60)), now).await.unwrap();
+        let ended = opened(&store, &subject("bob"), now).await;
+        store.rotate(&token(ended.id, 0), &LIFETIMES, MEMORY, ended.expires_at).await.unwrap();
     }
     let (later, before) = (NOW.after(Duration::from_hours(10)), count(&path).await);
     let live = store.sessions(&alice, later).await.unwrap();
@@ -197,17 +199,53 @@ async fn what_is_long_over_is_swept_and_nothing_else() {
         store.take(&[take("other", "alice", 5)], later).await.unwrap();
     }
     let after = count(&path).await;
-    assert_eq!(before, (20, 20));
-    assert!(after.0 <= 5 && after.1 <= 5, "{after:?} rows are left");
+    assert_eq!(before, (20, 20, 20));
+    assert!(after.0 <= 5 && after.1 <= 5 && after.2 <= 5, "{after:?} rows are left");
     assert_eq!(store.sessions(&alice, later).await.unwrap(), live);
 }
 
-/// Sessions and entries of the blacklist.
-async fn count(path: &Path) -> (i64, i64) {
+/// Sessions, entries of the blacklist, and what is remembered of sessions that ended.
+async fn count(path: &Path) -> (i64, i64, i64) {
     let mut connection = look_into(path).await;
     let sessions = sqlx::query_scalar("SELECT count(*) FROM sessions").fetch_one(&mut connection).await.unwrap();
     let blacklist = sqlx::query_scalar("SELECT count(*) FROM blacklist").fetch_one(&mut connection).await.unwrap();
-    (sessions, blacklist)
+    let ended = sqlx::query_scalar("SELECT count(*) FROM ended").fetch_one(&mut connection).await.unwrap();
+    (sessions, blacklist, ended)
+}
+
+#[tokio::test]
+async fn a_session_of_an_older_epoch_falls_with_it_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let store = open(&path).await;
+    let session = opened(&store, &subject("alice"), NOW).await;
+    let raised = "INSERT INTO users (subject, epoch, disabled, cause) VALUES ('alice', 9, 0, 'revoked')";
+    sqlx::raw_sql(raised).execute(&mut look_into(&path).await).await.unwrap();
+    for _ in 0..2 {
+        let rotation = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+        assert_eq!(rotation, Rotation::Ended(Cause::Revoked), "asked again, the same");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let mut first = SqliteConnection::connect(&format!("sqlite:{}?mode=rwc", path.display())).await.unwrap();
+    sqlx::raw_sql(include_str!("../../migrations/0001_state.sql")).execute(&mut first).await.unwrap();
+    let rest = "INSERT INTO users VALUES ('alice', 9, 0); PRAGMA user_version = 1";
+    sqlx::raw_sql(rest).execute(&mut first).await.unwrap();
+    first.close().await.unwrap();
+
+    let store = open(&path).await;
+    let alice = subject("alice");
+    let user = store.user(&alice).await.unwrap();
+    assert_eq!((user.epoch, user.cause), (9, None), "what it held is still there");
+    let session = opened(&store, &alice, NOW).await;
+    store.end(&alice, Ending::This(session.id), LOGOUT, MEMORY, NOW).await.unwrap();
+    drop(store);
+    let rotation = open(&path).await.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    assert_eq!(rotation, Rotation::Ended(LOGOUT));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use portcullis::ids::{Jti, LimitId, Role, Scope, SessionId, Subject};
 use portcullis::limit::Quota;
 use portcullis::policy::Grants;
 use portcullis::secret::Secret;
-use portcullis::session::{Lifetimes, Presented, Session, TokenHash};
+use portcullis::session::{Cause, Lifetimes, Presented, Rotation, Session, TokenHash};
 use portcullis::store::embedded::EmbeddedStore;
 use portcullis::store::redis::RedisStore;
 use portcullis::store::{Check, Memory, Store, Take};
@@ -45,6 +45,11 @@ pub(crate) const LIFETIMES: Lifetimes = Lifetimes {
     absolute: Duration::from_hours(3),
     retry_window: Duration::from_secs(30),
 };
+
+/// Why most sessions of these tests end.
+pub(crate) const LOGOUT: Cause = Cause::LoggedOut;
+/// What becomes of a token whose session ended by itself or never was.
+pub(crate) const EXPIRED: Rotation = Rotation::Ended(Cause::Expired);
 
 pub(crate) fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)

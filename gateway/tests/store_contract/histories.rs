@@ -7,7 +7,7 @@ use std::time::Duration;
 use portcullis::clock::Timestamp;
 use portcullis::ids::{Jti, SessionId, Subject};
 use portcullis::limit::{Backoff, Quota};
-use portcullis::session::{Lifetimes, Presented, Session, TokenHash};
+use portcullis::session::{Cause, Lifetimes, Presented, Session, TokenHash};
 use portcullis::store::{Check, Ending, Store, Take};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -44,9 +44,9 @@ enum Step {
         off: i64,
         forged: bool,
     },
-    EndThis(Index, Index),
-    EndOthers(Index, Index),
-    EndAll(Index),
+    EndThis(Index, Index, Cause),
+    EndOthers(Index, Index, Cause),
+    EndAll(Index, Cause),
     Disable(Index, bool),
     Revoke {
         token: Index,
@@ -75,13 +75,14 @@ fn step() -> impl Strategy<Value = Step> {
     let takes = || prop::collection::vec((0_u8..2, 1_u32..4), 0..4);
     let behind = || prop_oneof![3 => Just(0_u64), 1 => 0_u64..5_000];
     let index = any::<Index>;
+    let cause = || prop::sample::select(&Cause::ALL[..]);
     prop_oneof![
         3 => index().prop_map(Step::Open),
         8 => (index(), prop_oneof![6 => Just(0_i64), 3 => Just(-1), 1 => -3_i64..3], prop::bool::weighted(0.05))
             .prop_map(|(session, off, forged)| Step::Rotate { session, off, forged }),
-        1 => (index(), index()).prop_map(|(user, session)| Step::EndThis(user, session)),
-        1 => (index(), index()).prop_map(|(user, session)| Step::EndOthers(user, session)),
-        1 => index().prop_map(Step::EndAll),
+        1 => (index(), index(), cause()).prop_map(|(user, session, cause)| Step::EndThis(user, session, cause)),
+        1 => (index(), index(), cause()).prop_map(|(user, session, cause)| Step::EndOthers(user, session, cause)),
+        1 => (index(), cause()).prop_map(|(user, cause)| Step::EndAll(user, cause)),
         1 => (index(), any::<bool>()).prop_map(|(user, disabled)| Step::Disable(user, disabled)),
         1 => (index(), 0_u64..1200).prop_map(|(token, secs)| Step::Revoke { token, secs }),
         4 => (index(), index(), 0_u64..3, takes())
@@ -149,9 +150,9 @@ impl History {
         match step {
             Step::Open(user) => self.open(user).await?,
             Step::Rotate { session, off, forged } => self.rotate(session, *off, *forged).await?,
-            Step::EndThis(user, session) => self.end(user, Ending::This(self.sid(*session))).await?,
-            Step::EndOthers(user, session) => self.end(user, Ending::Others(self.sid(*session))).await?,
-            Step::EndAll(user) => self.end(user, Ending::All).await?,
+            Step::EndThis(user, session, cause) => self.end(user, Ending::This(self.sid(*session)), *cause).await?,
+            Step::EndOthers(user, session, cause) => self.end(user, Ending::Others(self.sid(*session)), *cause).await?,
+            Step::EndAll(user, cause) => self.end(user, Ending::All, *cause).await?,
             Step::Disable(user, disabled) => {
                 let user = user.get(&self.users);
                 self.store.set_disabled(user, *disabled, MEMORY, self.now).await.unwrap();
@@ -197,10 +198,10 @@ impl History {
         Ok(())
     }
 
-    async fn end(&mut self, user: &Index, ending: Ending) -> Outcome {
+    async fn end(&mut self, user: &Index, ending: Ending, cause: Cause) -> Outcome {
         let user = user.get(&self.users);
-        let ended = self.store.end(user, ending, MEMORY, self.now).await.unwrap();
-        prop_assert_eq!(ended, self.model.end(user, ending, MEMORY, self.now));
+        let ended = self.store.end(user, ending, cause, MEMORY, self.now).await.unwrap();
+        prop_assert_eq!(ended, self.model.end(user, ending, cause, MEMORY, self.now));
         Ok(())
     }
 

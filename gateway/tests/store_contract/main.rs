@@ -43,6 +43,8 @@ macro_rules! store_contract {
             rotating_for_ever_does_not_outlive_the_absolute_end
             reuse_ends_the_session_and_its_access_tokens
             a_thousand_rotations_of_one_token_have_one_winner
+            a_session_that_was_ended_says_why_until_it_had_ended_by_itself
+            a_reused_token_is_told_apart_from_its_echoes
             ending_one_session_leaves_the_others
             ending_the_others_leaves_this_one
             ending_all_raises_the_epoch

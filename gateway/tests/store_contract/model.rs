@@ -6,13 +6,15 @@ use std::time::Duration;
 use portcullis::clock::Timestamp;
 use portcullis::ids::{Jti, SessionId, Subject};
 use portcullis::limit::{Backoff, Decision};
-use portcullis::session::{Lifetimes, Presented, Rotation, Session, UserState, rotate};
+use portcullis::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState, rotate};
 use portcullis::store::{Check, Ending, Memory, Standing, Take};
 
 #[derive(Default)]
 pub(crate) struct Model {
     users: BTreeMap<Subject, UserState>,
     sessions: BTreeMap<SessionId, Session>,
+    /// Why sessions ended, and when each had ended by itself.
+    ended: BTreeMap<SessionId, (Cause, Timestamp)>,
     blacklist: BTreeMap<String, Timestamp>,
     limits: BTreeMap<(bool, String, String), Timestamp>,
     failures: BTreeMap<String, (u32, Timestamp, Duration)>,
@@ -24,7 +26,7 @@ impl Model {
     }
 
     pub(crate) fn open(&mut self, session: Session) -> Option<Session> {
-        let UserState { epoch, disabled } = self.user(&session.subject);
+        let UserState { epoch, disabled, .. } = self.user(&session.subject);
         let kept = Session { epoch, ..session };
         (!disabled).then(|| {
             self.sessions.insert(kept.id, kept.clone());
@@ -39,44 +41,60 @@ impl Model {
         memory: Memory,
         now: Timestamp,
     ) -> Rotation {
-        let session = self.sessions.remove(&presented.sid);
+        let session = self.sessions.remove(&presented.sid).ok_or_else(|| self.remembered(presented.sid, now));
+        let over = session.as_ref().ok().map(|session| session.expires_at);
         let user = session.as_ref().map(|session| self.user(&session.subject)).unwrap_or_default();
         let rotation = rotate(session, user, presented, lifetimes, now);
         match &rotation {
             Rotation::Rotated(session) | Rotation::Replayed(session) => {
                 self.sessions.insert(session.id, session.clone());
             }
-            Rotation::Reused(session) => self.blacklist(session.id.to_string(), now.after(memory.access_life)),
-            Rotation::Ended => {}
+            Rotation::Reused(session) => self.finish(session, Cause::Reused, now.after(memory.access_life)),
+            Rotation::Ended(cause) => {
+                self.ended.extend(over.map(|over| (presented.sid, (*cause, over))));
+            }
         }
         rotation
     }
 
-    pub(crate) fn end(&mut self, subject: &Subject, ending: Ending, memory: Memory, now: Timestamp) -> u64 {
-        let ended: Vec<SessionId> = self
-            .sessions(subject, now)
-            .into_iter()
-            .map(|session| session.id)
-            .filter(|id| match ending {
-                Ending::This(sid) => *id == sid,
-                Ending::Others(sid) => *id != sid,
-                Ending::All => true,
-            })
-            .collect();
-        for id in &ended {
-            self.sessions.remove(id);
-            self.blacklist(id.to_string(), now.after(memory.access_life));
+    fn remembered(&self, sid: SessionId, now: Timestamp) -> Cause {
+        self.ended.get(&sid).filter(|(_, over)| *over > now).map_or(Cause::Expired, |(cause, _)| *cause)
+    }
+
+    pub(crate) fn end(
+        &mut self,
+        subject: &Subject,
+        ending: Ending,
+        cause: Cause,
+        memory: Memory,
+        now: Timestamp,
+    ) -> u64 {
+        let mut ended = self.sessions(subject, now);
+        ended.retain(|session| match ending {
+            Ending::This(sid) => session.id == sid,
+            Ending::Others(sid) => session.id != sid,
+            Ending::All => true,
+        });
+        for session in &ended {
+            self.finish(session, cause, now.after(memory.access_life));
         }
         if ending == Ending::All {
             let user = self.users.entry(subject.clone()).or_default();
             user.epoch = user.next_epoch(now);
+            user.cause = Some(cause);
         }
         ended.len() as u64
     }
 
+    fn finish(&mut self, session: &Session, cause: Cause, until: Timestamp) {
+        self.sessions.remove(&session.id);
+        self.ended.insert(session.id, (cause, session.expires_at));
+        self.blacklist(session.id.to_string(), until);
+    }
+
     pub(crate) fn set_disabled(&mut self, subject: &Subject, disabled: bool, memory: Memory, now: Timestamp) {
         if disabled {
-            self.end(subject, Ending::All, memory, now);
+            self.end(subject, Ending::All, Cause::Disabled, memory, now);
         }
         self.users.entry(subject.clone()).or_default().disabled = disabled;
     }
@@ -87,7 +105,7 @@ impl Model {
 
     pub(crate) fn check(&mut self, check: &Check<'_>, now: Timestamp) -> Standing {
         let is_listed = |id: String| self.blacklist.get(&id).is_some_and(|until| *until > now);
-        let UserState { epoch, disabled } = self.user(check.subject);
+        let UserState { epoch, disabled, .. } = self.user(check.subject);
         if is_listed(check.sid.to_string()) || is_listed(check.jti.to_string()) || disabled || epoch > check.epoch {
             return Standing::Revoked;
         }

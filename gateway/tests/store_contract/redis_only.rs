@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use portcullis::ids::Jti;
 use portcullis::limit::Backoff;
 use portcullis::secret::Secret;
-use portcullis::session::Rotation;
+use portcullis::session::{Cause, Rotation};
 use portcullis::store::redis::{Health, RedisStore};
 use portcullis::store::{Check, Ending, KeyPurpose, Standing, Store, StoreError, StoredKey};
 
-use crate::fixture::{LIFETIMES, MEMORY, NOW, check_of, connect, opened, secs, subject, take, token};
+use crate::fixture::{EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, connect, opened, secs, subject, take, token};
 use crate::redis_server::RedisServer;
 
 /// As short as in production.
@@ -93,14 +93,14 @@ async fn what_a_stalled_redis_was_asked_is_not_done_later() {
     let session = opened(&store, &alice, NOW).await;
     let other = opened(&store, &bob, NOW).await;
     store.rotate(&token(other.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
-    store.end(&subject("carol"), Ending::All, MEMORY, NOW).await.unwrap(); // so that its script is known
+    store.end(&subject("carol"), Ending::All, LOGOUT, MEMORY, NOW).await.unwrap(); // so that its script is known
     let before = evalsha_calls(&server);
 
     server.stall();
     let started = Instant::now();
     assert!(is_unavailable(&store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await));
     assert!(started.elapsed() < TIMEOUT * 4);
-    assert!(is_unavailable(&store.end(&bob, Ending::All, MEMORY, NOW).await));
+    assert!(is_unavailable(&store.end(&bob, Ending::All, LOGOUT, MEMORY, NOW).await));
     assert!(is_unavailable(&store.open(crate::fixture::session(&store, &bob, NOW)).await));
     server.go_on();
 
@@ -222,8 +222,25 @@ async fn scripts_and_data_that_vanish_are_got_over() {
     let rotation = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert!(matches!(rotation, Rotation::Rotated(_)));
     server.ask(&["FLUSHALL"]);
-    assert_eq!(store.rotate(&token(session.id, 1), &LIFETIMES, MEMORY, NOW).await.unwrap(), Rotation::Ended);
+    assert_eq!(store.rotate(&token(session.id, 1), &LIFETIMES, MEMORY, NOW).await.unwrap(), EXPIRED);
     opened(&store, &subject("alice"), NOW).await;
+}
+
+#[tokio::test]
+async fn a_session_that_the_user_s_set_has_lost_falls_with_the_epoch_and_says_why() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    let alice = subject("alice");
+    let session = opened(&store, &alice, NOW).await;
+    server.ask(&["DEL", "portcullis:{0}:sessions:alice"]);
+    assert_eq!(store.end(&alice, Ending::All, Cause::Revoked, MEMORY, NOW).await.unwrap(), 0);
+    for _ in 0..2 {
+        let rotation = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+        assert_eq!(rotation, Rotation::Ended(Cause::Revoked), "asked again, the same");
+    }
+    server.ask(&["SET", &format!("portcullis:{{0}}:ended:{}", session.id), "1900000000000000 a whim"]);
+    let read = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await;
+    assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
 }
 
 #[tokio::test]
@@ -255,7 +272,7 @@ async fn live_a_little(store: &RedisStore) {
         store.rotate(&token(reused.id, generation), &LIFETIMES, MEMORY, NOW).await.unwrap();
     }
     let ended = opened(store, &alice, NOW).await;
-    store.end(&alice, Ending::This(ended.id), MEMORY, NOW).await.unwrap();
+    store.end(&alice, Ending::This(ended.id), LOGOUT, MEMORY, NOW).await.unwrap();
     let kept = opened(store, &bob, NOW).await;
     store.revoke(&bob, Jti::random(), NOW.after(secs(60)), NOW).await.unwrap();
     let takes = [take("api", "bob", 5)];

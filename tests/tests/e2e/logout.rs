@@ -19,7 +19,9 @@ on_both_stores! {
         let laptop = stack.login_again("alice").await;
         assert_eq!(phone.logout("this").await.status, 204);
         assert_eq!(phone.get("/users/me").await.problem(), "401 token_revoked: The access token was revoked");
-        assert_eq!(phone.refresh().await.reason(), "refresh_ended");
+        let told = phone.refresh().await;
+        assert_eq!(told.problem(), "401 refresh_ended: This session has ended");
+        assert_eq!(told.detail(), "You signed out, on this device or from another one. Sign in again.");
         assert!(signed_in(&laptop).await);
     }
 

@@ -14,6 +14,7 @@ use crate::ids::{SessionId, Subject};
 use crate::policy::{Caller, Known};
 use crate::problem::Denied;
 use crate::reply::{self, Reply};
+use crate::session::Cause;
 use crate::session::fields::Fields;
 use crate::store::Ending;
 
@@ -90,7 +91,8 @@ impl Endpoints {
             Leaver::Known(known) => (&known.subject, known.sid),
             Leaver::Holder(subject, sid) => (subject, *sid),
         };
-        let ended = self.auth.store.end(subject, scope.ending(sid), self.memory(), now).await?;
+        let ending = scope.ending(sid);
+        let ended = self.auth.store.end(subject, ending, Cause::LoggedOut, self.memory(), now).await?;
         self.void_presented(scope, leaver, now).await?;
         self.auth.metrics.sessions_ended(scope.name(), ended);
         info!(target: "auth", %subject, session = %sid, scope = scope.name(), ended, "logged out");

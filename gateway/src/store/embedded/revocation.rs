@@ -80,7 +80,9 @@ async fn users(reader: &mut SqliteConnection, stands: &[Stand<'_>]) -> Result<Ha
             .map_err(failure)?;
     let state = |row| {
         let disabled = sqlx::sqlite::SqliteRow::try_get(row, "disabled").map_err(failure)?;
-        Ok((rows::text(row, "subject")?.to_owned(), UserState { epoch: rows::number(row, "epoch")?, disabled }))
+        let epoch = rows::number(row, "epoch")?;
+        // Whether is asked here, never why.
+        Ok((rows::text(row, "subject")?.to_owned(), UserState { epoch, disabled, cause: None }))
     };
     rows.iter().map(state).collect()
 }

@@ -7,8 +7,8 @@ use super::revocation::blacklist;
 use super::rows::{self, failure};
 use crate::clock::Timestamp;
 use crate::ids::{SessionId, Subject};
-use crate::session::{Lifetimes, Presented, Rotation, Session, UserState, rotate};
-use crate::store::text::{corrupt, words};
+use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState, rotate};
+use crate::store::text::{corrupt, parse_cause, words};
 use crate::store::{Ending, Memory, StoreError};
 
 const SAVE: &str = "
@@ -22,7 +22,7 @@ const LIVE: &str = "SELECT * FROM sessions WHERE sub = ?1 AND expires_at > ?2 OR
 
 /// Keeps a new session, stamped with the user's epoch; `None` if the user is disabled.
 pub(super) async fn open(tx: &mut SqliteConnection, session: Session) -> Result<Option<Session>, StoreError> {
-    let UserState { epoch, disabled } = user(tx, &session.subject).await?;
+    let UserState { epoch, disabled, cause: _ } = user(tx, &session.subject).await?;
     if disabled {
         return Ok(None);
     }
@@ -42,50 +42,62 @@ pub(super) struct Rotate {
 impl Rotate {
     pub(super) async fn run(self, tx: &mut SqliteConnection) -> Result<Rotation, StoreError> {
         let Self { presented, lifetimes, memory, now } = self;
-        let session = find(tx, presented.sid).await?;
-        let user = match &session {
-            Some(session) => user(tx, &session.subject).await?,
-            None => UserState::default(),
+        let Some(session) = find(tx, presented.sid).await? else {
+            return Ok(Rotation::Ended(remembered(tx, presented.sid, now).await?));
         };
-        let rotation = rotate(session, user, &presented, &lifetimes, now);
+        let user = user(tx, &session.subject).await?;
+        let over = session.expires_at;
+        let rotation = rotate(Ok(session), user, &presented, &lifetimes, now);
         match &rotation {
             Rotation::Rotated(session) => save(tx, session).await?,
             Rotation::Replayed(_) => {}
-            Rotation::Reused(session) => {
-                delete(tx, session.id).await?;
-                blacklist(tx, &session.id.to_string(), now.after(memory.access_life)).await?;
-            }
-            Rotation::Ended => delete(tx, presented.sid).await?,
+            Rotation::Reused(session) => finish(tx, session, Cause::Reused, now.after(memory.access_life)).await?,
+            Rotation::Ended(cause) => forget(tx, presented.sid, *cause, over).await?,
         }
         Ok(rotation)
     }
 }
 
-/// Ends the live sessions that `ending` names and blacklists them until `until`: how many there were.
-pub(super) async fn end(
-    tx: &mut SqliteConnection,
-    subject: &Subject,
-    ending: Ending,
-    until: Timestamp,
-    now: Timestamp,
-) -> Result<u64, StoreError> {
-    let mut ended = 0;
-    for session in live(tx, subject, now).await? {
-        let is_meant = match ending {
-            Ending::This(sid) => session.id == sid,
-            Ending::Others(sid) => session.id != sid,
-            Ending::All => true,
-        };
-        if is_meant {
-            delete(tx, session.id).await?;
-            blacklist(tx, &session.id.to_string(), until).await?;
-            ended += 1;
+/// One ending of sessions, as one transaction: how many there were.
+pub(super) struct End {
+    pub(super) subject: Subject,
+    pub(super) ending: Ending,
+    pub(super) cause: Cause,
+    pub(super) memory: Memory,
+    pub(super) now: Timestamp,
+}
+
+impl End {
+    pub(super) async fn run(self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
+        let Self { subject, ending, cause, memory, now } = self;
+        let mut ended = 0;
+        for session in live(tx, &subject, now).await? {
+            let is_meant = match ending {
+                Ending::This(sid) => session.id == sid,
+                Ending::Others(sid) => session.id != sid,
+                Ending::All => true,
+            };
+            if is_meant {
+                finish(tx, &session, cause, now.after(memory.access_life)).await?;
+                ended += 1;
+            }
         }
+        if ending == Ending::All {
+            raise_epoch(tx, &subject, cause, now).await?;
+        }
+        Ok(ended)
     }
-    if ending == Ending::All {
-        raise_epoch(tx, subject, now).await?;
-    }
-    Ok(ended)
+}
+
+/// Ends `session` and blacklists it until `until`.
+async fn finish(
+    tx: &mut SqliteConnection,
+    session: &Session,
+    cause: Cause,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    forget(tx, session.id, cause, session.expires_at).await?;
+    blacklist(tx, &session.id.to_string(), until).await
 }
 
 /// The session of this name, however old.
@@ -111,13 +123,18 @@ pub(super) async fn live(
 
 /// The user's state; the default if there is no row.
 pub(super) async fn user(connection: &mut SqliteConnection, subject: &Subject) -> Result<UserState, StoreError> {
-    let row = sqlx::query("SELECT epoch, disabled FROM users WHERE subject = ?1")
+    let row = sqlx::query("SELECT epoch, disabled, cause FROM users WHERE subject = ?1")
         .bind(subject.as_str())
         .fetch_optional(connection)
         .await
         .map_err(failure)?;
     let Some(row) = row else { return Ok(UserState::default()) };
-    Ok(UserState { epoch: rows::number(&row, "epoch")?, disabled: row.try_get("disabled").map_err(failure)? })
+    let cause: Option<&str> = row.try_get("cause").map_err(failure)?;
+    Ok(UserState {
+        epoch: rows::number(&row, "epoch")?,
+        disabled: row.try_get("disabled").map_err(failure)?,
+        cause: cause.map(parse_cause).transpose()?,
+    })
 }
 
 /// Marks the user as disabled or not.
@@ -138,15 +155,21 @@ pub(super) async fn set_disabled(
     Ok(())
 }
 
-async fn raise_epoch(tx: &mut SqliteConnection, subject: &Subject, now: Timestamp) -> Result<(), StoreError> {
+async fn raise_epoch(
+    tx: &mut SqliteConnection,
+    subject: &Subject,
+    cause: Cause,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let epoch = user(tx, subject).await?.next_epoch(now);
     let epoch = i64::try_from(epoch).map_err(|_| corrupt("an epoch past all counting"))?;
     sqlx::query(
-        "INSERT INTO users (subject, epoch, disabled) VALUES (?1, ?2, 0)
-         ON CONFLICT (subject) DO UPDATE SET epoch = excluded.epoch",
+        "INSERT INTO users (subject, epoch, disabled, cause) VALUES (?1, ?2, 0, ?3)
+         ON CONFLICT (subject) DO UPDATE SET epoch = excluded.epoch, cause = excluded.cause",
     )
     .bind(subject.as_str())
     .bind(epoch)
+    .bind(cause.name())
     .execute(tx)
     .await
     .map_err(failure)?;
@@ -174,7 +197,28 @@ async fn save(tx: &mut SqliteConnection, session: &Session) -> Result<(), StoreE
     Ok(())
 }
 
-async fn delete(tx: &mut SqliteConnection, sid: SessionId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM sessions WHERE sid = ?1").bind(sid.to_string()).execute(tx).await.map_err(failure)?;
+/// Removes a session and notes why, for whoever comes with a refresh token of it before `over`, when it had
+/// ended by itself.
+async fn forget(tx: &mut SqliteConnection, sid: SessionId, cause: Cause, over: Timestamp) -> Result<(), StoreError> {
+    let sid = sid.to_string();
+    sqlx::query("DELETE FROM sessions WHERE sid = ?1").bind(&sid).execute(&mut *tx).await.map_err(failure)?;
+    sqlx::query("INSERT OR REPLACE INTO ended (sid, cause, until) VALUES (?1, ?2, ?3)")
+        .bind(&sid)
+        .bind(cause.name())
+        .bind(over.as_micros())
+        .execute(tx)
+        .await
+        .map_err(failure)?;
     Ok(())
+}
+
+/// Why the session of this name is gone.
+async fn remembered(tx: &mut SqliteConnection, sid: SessionId, now: Timestamp) -> Result<Cause, StoreError> {
+    let row = sqlx::query("SELECT cause FROM ended WHERE sid = ?1 AND until > ?2")
+        .bind(sid.to_string())
+        .bind(now.as_micros())
+        .fetch_optional(tx)
+        .await
+        .map_err(failure)?;
+    row.map_or(Ok(Cause::Expired), |row| parse_cause(rows::text(&row, "cause")?))
 }

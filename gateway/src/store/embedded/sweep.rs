@@ -17,9 +17,10 @@ const MARGIN: Duration = Duration::from_hours(1);
 
 /// More rows of each kind than [`EVERY`] writes usually add, so that sweeping keeps up; few enough to be
 /// quick.
-const SWEEPS: [&str; 4] = [
+const SWEEPS: [&str; 5] = [
     "DELETE FROM sessions WHERE sid IN (SELECT sid FROM sessions WHERE expires_at < ?1 LIMIT 512)",
     "DELETE FROM blacklist WHERE id IN (SELECT id FROM blacklist WHERE until < ?1 LIMIT 512)",
+    "DELETE FROM ended WHERE sid IN (SELECT sid FROM ended WHERE until < ?1 LIMIT 512)",
     "DELETE FROM limits WHERE (scope, name, key) IN (SELECT scope, name, key FROM limits WHERE tat < ?1 LIMIT 512)",
     "DELETE FROM login_failures WHERE key IN (SELECT key FROM login_failures WHERE forget_at < ?1 LIMIT 512)",
 ];

@@ -38,6 +38,15 @@ local function blacklist(id, now, till)
     end
 end
 
+-- Removes a session and notes why, for whoever comes with a refresh token of it before it had ended by itself.
+local function forget(sid, sessions, cause, now, expires_at)
+    redis.call('DEL', base .. ':session:' .. sid)
+    redis.call('ZREM', sessions, sid)
+    local key = base .. ':ended:' .. sid
+    redis.call('SET', key, whole(expires_at) .. ' ' .. cause)
+    keep(key, now, expires_at)
+end
+
 -- Tells every gateway. Entries older than `life` concern no token that is still accepted.
 local function announce(life, ...)
     local oldest = math.max(0, math.floor((clock - life) / 1000) - MARGIN)

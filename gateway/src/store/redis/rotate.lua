@@ -1,6 +1,6 @@
 -- Spends a refresh token: what session::rotate does, step for step.
 -- KEYS: session. ARGV[3..]: sid, now, generation, hash, successor, idle, absolute, retry_window, access_life.
--- Returns {'rotated' | 'replayed' | 'reused', field, value, ...} or {'ended'}.
+-- Returns {'rotated' | 'replayed' | 'reused', field, value, ...} or {'ended', cause}.
 local key = KEYS[1]
 local sid, now, generation = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local hash, successor = ARGV[6], ARGV[7]
@@ -9,32 +9,33 @@ local idle, absolute, retry_window, life =
 
 local fields = redis.call('HGETALL', key)
 if #fields == 0 then
-    return { 'ended' }
+    local over, cause = string.match(redis.call('GET', base .. ':ended:' .. sid) or '', '^(%d+) (.+)$')
+    return { 'ended', over and now < tonumber(over) and cause or 'expired' }
 end
 local session = {}
 for i = 1, #fields, 2 do
     session[fields[i]] = fields[i + 1]
 end
 local sessions = base .. ':sessions:' .. session.sub
-local state = redis.call('HMGET', base .. ':user:' .. session.sub, 'epoch', 'disabled')
+local state = redis.call('HMGET', base .. ':user:' .. session.sub, 'epoch', 'disabled', 'cause')
 
 local function answer(word)
     return { word, unpack(redis.call('HGETALL', key)) }
 end
 
-local function delete()
-    redis.call('DEL', key)
-    redis.call('ZREM', sessions, sid)
-end
-
+-- Session::standing
 local absolute_end = tonumber(session.created_at) + absolute
-if state[2] == '1'
-    or tonumber(state[1] or '0') > tonumber(session.epoch)
-    or now >= tonumber(session.expires_at)
-    or now >= absolute_end
-then
-    delete()
-    return { 'ended' }
+local over
+if state[2] == '1' then
+    over = 'disabled'
+elseif tonumber(state[1] or '0') > tonumber(session.epoch) then
+    over = state[3] or 'revoked'
+elseif now >= tonumber(session.expires_at) or now >= absolute_end then
+    over = 'expired'
+end
+if over then
+    forget(sid, sessions, over, now, tonumber(session.expires_at))
+    return { 'ended', over }
 end
 
 local current = tonumber(session.generation)
@@ -57,7 +58,7 @@ end
 
 -- RFC 9700 section 4.14.2: we cannot tell thief from owner, so nobody keeps it.
 local ended = answer('reused')
-delete()
+forget(sid, sessions, 'reused', now, tonumber(session.expires_at))
 blacklist(sid, now, now + life)
-announce(life, 'kind', 'session', 'sub', session.sub, 'sid', sid, 'until', whole(now + life))
+announce(life, 'kind', 'session', 'sub', session.sub, 'sid', sid, 'until', whole(now + life), 'cause', 'reused')
 return ended
