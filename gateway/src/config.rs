@@ -223,6 +223,36 @@ pub struct Login {
     pub timeout: Duration,
     /// The delay after failures.
     pub backoff: Backoff,
+    /// How users are asked about again when their sessions are renewed, if they are.
+    pub recheck: Option<Recheck>,
+}
+
+/// How the login upstream is asked about a user whose session is renewed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recheck {
+    /// The path that is read; `{subject}` in it stands for the user, who is also named in `X-User-Id`.
+    pub path: String,
+    /// JSON pointer to the roles.
+    pub roles: Option<String>,
+    /// JSON pointer to the scopes.
+    pub scopes: Option<String>,
+    /// JSON pointer to what is `true` of a disabled user.
+    pub disabled: Option<String>,
+    /// The statuses by which it says that there is no such user any more.
+    pub gone: Vec<u16>,
+    /// How long the upstream may take.
+    pub timeout: Duration,
+    /// What happens when it gives no usable answer.
+    pub unavailable: WhenUnavailable,
+}
+
+/// What happens to a renewal while the upstream can't be asked about its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenUnavailable {
+    /// It goes on with what was granted before.
+    Renew,
+    /// It is refused with 503, and can be tried again.
+    Refuse,
 }
 
 /// How credentials are sent to the login upstream.

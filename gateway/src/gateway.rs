@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -168,15 +169,18 @@ impl ProxyHttp for Gateway {
         identity::assert(request, &assertion)
     }
 
-    /// Adds to the answer what every answer carries.
+    /// Adds to the answer what every answer carries; an interim one (RFC 9110 §15.2) is passed on as it is.
     async fn response_filter(
         &self,
         _: &mut Session,
         response: &mut ResponseHeader,
         journey: &mut Journey,
     ) -> Result<()> {
-        forward::answered(journey, &self.metrics);
         exchange::guard_cookies(response, journey);
+        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
+        forward::answered(journey, &self.metrics);
         exchange::annotate(response, journey)
     }
 

@@ -11,8 +11,10 @@ use crate::policy::Grants;
 
 mod cause;
 pub mod endpoints;
+mod facts;
 pub mod fields;
 pub mod issue;
+pub mod recheck;
 pub mod refresh_token;
 pub mod renewal;
 

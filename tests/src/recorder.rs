@@ -1,7 +1,9 @@
 //! An upstream that keeps every byte it was sent, so that tests can say exactly what was forwarded. It
 //! speaks just enough HTTP/1.1: `/stall` never answers, `/cut` breaks off in its body, `/garbage` is none at all, `/status/503` answers with that, `/plants`
-//! sets cookies, an upgrade is answered with 101 and echoed, and everything else gets 200.
+//! sets cookies, an upgrade is answered with 101 and echoed, and everything else gets 200,
+//! unless a test says otherwise.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,6 +17,9 @@ const PLANTED: &str =
     "Set-Cookie: portcullis-access=evil; Path=/\r\nSet-Cookie: theme=dark\r\nSet-Cookie: Portcullis-Refresh=evil\r\n";
 /// What a network takes.
 const LATENCY: Duration = Duration::from_millis(20);
+
+/// Answers by target.
+type Says = BTreeMap<String, String>;
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -56,6 +61,7 @@ impl Recorded {
 pub struct Recorder {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Recorded>>>,
+    says: Arc<Mutex<Says>>,
     task: JoinHandle<()>,
 }
 
@@ -65,8 +71,18 @@ impl Recorder {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
         let address = listener.local_addr().expect("it is bound");
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let task = tokio::spawn(accept(listener, Arc::clone(&seen)));
-        Self { address, seen, task }
+        let says = Arc::default();
+        let task = tokio::spawn(accept(listener, Arc::clone(&seen), Arc::clone(&says)));
+        Self { address, seen, says, task }
+    }
+
+    /// Has it answer `target`, such as `GET /users/1`, with this status and body from now on.
+    ///
+    /// # Panics
+    /// If a test panicked while it did the same.
+    pub fn say(&self, target: &str, status: u16, body: &str) {
+        let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        self.says.lock().expect("no test panics while it holds this").insert(target.to_owned(), answer);
     }
 
     /// Where it listens.
@@ -94,13 +110,13 @@ impl Drop for Recorder {
     }
 }
 
-async fn accept(listener: TcpListener, seen: Arc<Mutex<Vec<Recorded>>>) {
+async fn accept(listener: TcpListener, seen: Arc<Mutex<Vec<Recorded>>>, says: Arc<Mutex<Says>>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, Arc::clone(&seen)));
+        tokio::spawn(serve(stream, Arc::clone(&seen), Arc::clone(&says)));
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>) -> Option<()> {
+async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>, says: Arc<Mutex<Says>>) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
         let head_end = read_until(&mut stream, &mut buffer, b"\r\n\r\n").await?;
@@ -116,6 +132,11 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>) -> Option
         let target = request.target().to_owned();
         let upgrade = request.header("upgrade").is_some();
         seen.lock().expect("no test panics while it holds this").push(Recorded { body, ..request });
+        let said = says.lock().expect("no test panics while it holds this").get(&target).cloned();
+        if let Some(answer) = said {
+            stream.write_all(answer.as_bytes()).await.ok()?;
+            continue;
+        }
         if target.ends_with("/stall") {
             std::future::pending::<()>().await;
         }

@@ -13,6 +13,7 @@ use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::routing::RouteTable;
 use crate::session::endpoints::{Endpoints, LoginService};
+use crate::session::recheck::Recheck;
 use crate::session::renewal::{self, Renewals};
 use crate::store::Store;
 use crate::upstream::Upstreams;
@@ -58,6 +59,7 @@ impl Snapshot {
                 tokens: Arc::clone(&tokens),
                 store: Arc::clone(store),
                 metrics: Arc::clone(metrics),
+                recheck: recheck(config, &upstreams),
             }),
             cookies: config.cookies.clone(),
             keyring,
@@ -80,4 +82,12 @@ impl Snapshot {
             redact: config.telemetry.redact.clone(),
         }
     }
+}
+
+/// How users are asked about again, if they are.
+fn recheck(config: &Config, upstreams: &Upstreams) -> Option<Recheck> {
+    let login = config.login.as_ref()?;
+    let terms = login.recheck.clone()?;
+    let pool = Arc::clone(upstreams.pool(&login.upstream)?);
+    Some(Recheck { terms, pool })
 }

@@ -9,16 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use http::header::USER_AGENT;
+use tracing::{info, warn};
 
 use super::issue::TokenPair;
+use super::recheck::{Recheck, Standing};
 use super::{Cause, MAX_USER_AGENT, Presented, Rotation, Session, TokenHash};
 use crate::auth::keyring::Keyring;
 use crate::clock::Timestamp;
-use crate::config::Tokens;
+use crate::config::{Tokens, WhenUnavailable};
 use crate::inbound::Inbound;
 use crate::metrics::{Metrics, RotationOutcome};
+use crate::policy::Grants;
 use crate::problem::Denied;
-use crate::store::{Memory, Store};
+use crate::store::{Ending, Memory, Store};
 
 /// What became of a refresh token: the tokens that take its place, or why there are none.
 pub type Outcome = Result<Arc<TokenPair>, Denied>;
@@ -33,6 +36,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Counts outcomes.
     pub metrics: Arc<Metrics>,
+    /// Asks about users again, if anybody does.
+    pub recheck: Option<Recheck>,
 }
 
 /// What opens a session or presents a refresh token.
@@ -111,6 +116,7 @@ impl Drop for Done {
 impl Parts {
     async fn spend(&self, presented: &Presented, device: &Device, now: Timestamp) -> Outcome {
         let memory = Memory::of(&self.tokens);
+        let _grants = self.recheck(presented, now).await?;
         let rotation = self.store.rotate(presented, &self.tokens.lifetimes, memory, now).await;
         self.metrics.rotated(RotationOutcome::of(&rotation));
         let session = match rotation? {
@@ -127,8 +133,31 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// What the user of `presented` may do by now, if that can be found out. Who is gone is signed out everywhere.
+    async fn recheck(&self, presented: &Presented, now: Timestamp) -> Result<Option<Grants>, Denied> {
+        let Some(recheck) = &self.recheck else { return Ok(None) };
+        // Only for the one who is about to rotate: whoever comes later gets what this one got.
+        let session = self.store.session(presented.sid, now).await?;
+        let Some(session) = session.filter(|session| session.token_hash == presented.hash) else { return Ok(None) };
+        match (recheck.standing(&session.subject).await, recheck.terms.unavailable) {
+            (Standing::Known(grants), _) => Ok(Some(grants)),
+            (Standing::Gone, _) => {
+                self.store.end(&session.subject, Ending::All, Cause::Disabled, Memory::of(&self.tokens), now).await?;
+                info!(target: "auth", subject = %session.subject, "the user is gone: all sessions were ended");
+                Err(Denied::RefreshEnded(Cause::Disabled))
+            }
+            (Standing::Unknown(cause), WhenUnavailable::Renew) => {
+                warn!(target: "error", subject = %session.subject, cause, "a user could not be asked about again");
+                Ok(None)
+            }
+            (Standing::Unknown(cause), WhenUnavailable::Refuse) => Err(Denied::LoginUnavailable(cause)),
+        }
+    }
+}
+
 fn log_reuse(session: &Session, device: &Device) {
-    tracing::warn!(
+    warn!(
         target: "auth",
         subject = %session.subject,
         session = %session.id,

@@ -57,8 +57,25 @@ impl Pool {
         body: Bytes,
         deadline: Duration,
     ) -> Result<Response<Bytes>, CallError> {
+        self.ask(Method::POST, path, headers, body, deadline).await
+    }
+
+    /// Reads `path` with `headers`; see [`Pool::post`].
+    pub async fn get(&self, path: &str, headers: &HeaderMap, deadline: Duration) -> Result<Response<Bytes>, CallError> {
+        self.ask(Method::GET, path, headers, Bytes::new(), deadline).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, CallError> {
         let began = Instant::now();
-        let outcome = timeout(deadline, self.try_each(path, headers, body)).await.unwrap_or(Err(CallError::Timeout));
+        let answer = timeout(deadline, self.try_each(&method, path, headers, body));
+        let outcome = answer.await.unwrap_or(Err(CallError::Timeout));
         match &outcome {
             Ok(_) => self.metrics.upstream_answered(self.id(), began.elapsed()),
             Err(error) => self.metrics.upstream_failed(self.id(), error.kind()),
@@ -66,11 +83,17 @@ impl Pool {
         outcome
     }
 
-    async fn try_each(&self, path: &str, headers: &HeaderMap, body: Bytes) -> Result<Response<Bytes>, CallError> {
+    async fn try_each(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Bytes>, CallError> {
         let mut tried = Vec::new();
         while tried.len() < self.attempts() {
             let Ok(server) = self.pick(&tried) else { break };
-            let mut request = request(self, &server, Method::POST, path).map(|_| Full::new(body.clone()));
+            let mut request = request(self, &server, method.clone(), path).map(|_| Full::new(body.clone()));
             request.headers_mut().extend(headers.clone());
             match exchange(self, &server, request).await {
                 Err(CallError::Unreachable) => self.failed(&server),

@@ -368,3 +368,24 @@ async fn a_used_up_limit_does_not_swallow_new_cookies() {
     let spent = alice.without(Visitor::ACCESS).get("/limited/x").await;
     assert_eq!((spent.status, has_new_cookies(&spent)), (429, true), "{}", spent.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_no_browser_would_keep_are_refused_when_they_are_issued() {
+    let mut stack = stack(Kind::Embedded).await;
+    let to_recorder = |toml: String| {
+        toml.replace(
+            "upstream = \"backend\"\npath = \"/users/authenticate\"",
+            "upstream = \"recorder\"\npath = \"/login\"",
+        )
+    };
+    stack.reload(to_recorder).await.unwrap();
+    let roles: Vec<String> = (0..700).map(|role| format!("{role:03}")).collect();
+    for (name, roles, status) in [("some roles", &roles[..10], 200), ("too many", &roles[..600], 502)] {
+        stack.recorder.say("POST /login", 200, &json!({ "id": "alice", "roles": roles }).to_string());
+        let mut alice = Visitor::new(&stack.anonymous());
+        let login = alice.own(Method::POST, "/auth/login").json(&json!({ "username": "alice", "password": "x" }));
+        let answer = alice.send(login).await;
+        assert_eq!(answer.status, status, "{name}: {}", answer.body);
+        assert_eq!(alice.jar.is_empty(), status != 200, "{name}");
+    }
+}

@@ -15,6 +15,7 @@ mod policies;
 mod posts;
 mod process;
 mod readme;
+mod recheck;
 mod refusals;
 mod rotation;
 mod round_trips;

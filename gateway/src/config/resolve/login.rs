@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crate::config::names::Names;
 use crate::config::reader::{Read, Table, Value};
-use crate::config::{Login, LoginFormat, values};
+use crate::config::{Login, LoginFormat, Recheck, WhenUnavailable, values};
 use crate::ids::{LimitId, UpstreamId};
 use crate::limit::{Backoff, Limit, LimitBy, Quota};
 
 use super::limits;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+const RECHECK_TIMEOUT: Duration = Duration::from_secs(2);
 const BACKOFF: Backoff = Backoff {
     free: 5,
     first: Duration::from_secs(1),
@@ -38,6 +39,8 @@ pub(super) fn login(value: &Value<'_>, pools: &Names<UpstreamId>, limits: &Names
         let scopes = table.optional("scopes", values::pointer);
         let timeout = table.or("timeout", values::duration, TIMEOUT);
         let backoff = table.section("backoff", backoff);
+        let defaults = (roles.as_ref().ok().cloned().flatten(), scopes.as_ref().ok().cloned().flatten());
+        let recheck = table.optional("recheck", |value| recheck(value, defaults));
         let limits = table.find("limits").map_or_else(|| Ok(default_limits()), |value| login_limits(&value, limits));
         let login = Login {
             upstream: upstream?,
@@ -50,9 +53,51 @@ pub(super) fn login(value: &Value<'_>, pools: &Names<UpstreamId>, limits: &Names
             scopes: scopes?,
             timeout: timeout?,
             backoff: backoff?,
+            recheck: recheck?,
         };
         Ok((login, limits?))
     })
+}
+
+/// Reads `[login.recheck]`, whose answer has roles and scopes where that of a login has them unless it says where.
+fn recheck(value: &Value<'_>, (roles, scopes): (Option<String>, Option<String>)) -> Read<Recheck> {
+    value.table(|table| {
+        let path = table.required("path", recheck_path, r#"write path = "/users/{subject}", where a user can be read"#);
+        let roles = table.optional("roles", values::pointer).map(|own| own.or(roles));
+        let scopes = table.optional("scopes", values::pointer).map(|own| own.or(scopes));
+        let disabled = table.optional("disabled", values::pointer);
+        let gone =
+            table.or("gone", |value| values::some_of(value, status, "leave gone out for 404 and 410"), vec![404, 410]);
+        let timeout = table.or("timeout", values::duration, RECHECK_TIMEOUT);
+        let unavailable = table.or("unavailable", unavailable, WhenUnavailable::Renew);
+        Ok(Recheck {
+            path: path?,
+            roles: roles?,
+            scopes: scopes?,
+            disabled: disabled?,
+            gone: gone?,
+            timeout: timeout?,
+            unavailable: unavailable?,
+        })
+    })
+}
+
+/// A path in which `{subject}` may be one segment.
+fn recheck_path(value: &Value<'_>) -> Read<String> {
+    let path = values::path_pattern(value)?.to_string();
+    if path.replace("/{subject}", "/").contains(['{', '*']) {
+        return Err(value.refuse("the only parameter here is {subject}; write \"/users/{subject}\""));
+    }
+    Ok(path)
+}
+
+fn status(value: &Value<'_>) -> Read<u16> {
+    let status = value.number(400..=499)?;
+    Ok(u16::try_from(status).expect("it has three digits"))
+}
+
+fn unavailable(value: &Value<'_>) -> Read<WhenUnavailable> {
+    value.choose("choice", &[("renew", WhenUnavailable::Renew), ("refuse", WhenUnavailable::Refuse)])
 }
 
 fn format(value: &Value<'_>) -> Read<LoginFormat> {

@@ -2,7 +2,6 @@
 //! an upstream checks the credentials, and its answer names the user. Credentials are passed on and
 //! forgotten; they are never kept, logged or compared here.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,20 +18,18 @@ use super::{Call, Endpoints};
 use crate::config::{Login, LoginFormat};
 use crate::cookies::Deliver;
 use crate::csrf;
-use crate::ids::{IdError, Role, Scope, SessionId, Subject};
+use crate::ids::{SessionId, Subject};
 use crate::inbound::client::{X_FORWARDED_FOR, X_REQUEST_ID};
 use crate::limiter::{Limiter, Uncounted, address_prefix};
 use crate::policy::Grants;
 use crate::problem::Denied;
 use crate::reply::Reply;
 use crate::session::Session;
+use crate::session::facts;
 use crate::session::fields::Fields;
 use crate::session::issue::TokenPair;
 use crate::session::renewal::Device;
 use crate::upstream::{CallError, Pool};
-
-/// The most bytes of roles and scopes: with them a token stays well below what we read of one.
-const MAX_GRANTS: usize = 2048;
 
 /// Checks credentials with an upstream.
 pub struct LoginService {
@@ -194,13 +191,8 @@ fn read_answer(terms: &Login, body: &[u8]) -> Result<Identified, String> {
         }
         _ => return Err(format!("it has no subject at {}", terms.subject)),
     };
-    let roles: BTreeSet<Role> = words(&facts, terms.roles.as_deref(), Role::parse)?;
-    let scopes: BTreeSet<Scope> = words(&facts, terms.scopes.as_deref(), Scope::parse)?;
-    let names = roles.iter().map(Role::as_str).chain(scopes.iter().map(Scope::as_str));
-    if names.map(str::len).sum::<usize>() > MAX_GRANTS {
-        return Err(format!("its roles and scopes have more than {MAX_GRANTS} bytes, too many for a token"));
-    }
-    Ok(Identified { subject, grants: Grants { roles, scopes } })
+    let grants = facts::grants(&facts, terms.roles.as_deref(), terms.scopes.as_deref())?;
+    Ok(Identified { subject, grants })
 }
 
 /// The claims of a JWT in the answer. Its signature is not checked: it came from the upstream itself over
@@ -210,27 +202,6 @@ fn claims_of(token: Option<&str>, pointer: &str) -> Result<Value, String> {
     let claims = token.and_then(|token| token.split('.').nth(1)).ok_or_else(unreadable)?;
     let bytes = URL_SAFE_NO_PAD.decode(claims).map_err(|_| unreadable())?;
     serde_json::from_slice(&bytes).map_err(|_| unreadable())
-}
-
-/// An array of texts, or one text of words.
-fn words<T: Ord>(
-    facts: &Value,
-    pointer: Option<&str>,
-    parse: fn(&str) -> Result<T, IdError>,
-) -> Result<BTreeSet<T>, String> {
-    let Some(pointer) = pointer else { return Ok(BTreeSet::new()) };
-    let unusable = |why: IdError| format!("what it has at {pointer} can't be used: {why}");
-    match facts.pointer(pointer) {
-        None | Some(Value::Null) => Ok(BTreeSet::new()),
-        Some(Value::String(text)) => {
-            text.split_ascii_whitespace().map(parse).collect::<Result<_, _>>().map_err(unusable)
-        }
-        Some(Value::Array(items)) => {
-            let text = |item: &Value| parse(item.as_str().unwrap_or("")).map_err(unusable);
-            items.iter().map(text).collect()
-        }
-        Some(_) => Err(format!("what it has at {pointer} is neither a list nor words")),
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ fn terms() -> Login {
         roles: Some("/roles".to_owned()),
         scopes: Some("/scope".to_owned()),
         timeout: Duration::from_secs(1),
+        recheck: None,
         backoff: Backoff { free: 1, first: Duration::ZERO, longest: Duration::ZERO, forget: Duration::ZERO },
     }
 }

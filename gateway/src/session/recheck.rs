@@ -1,0 +1,67 @@
+//! Asks the login upstream again about a user whose session is renewed: what they may do by now, and whether
+//! they are still there. It relies on a read route of that upstream. What follows from the answer is for the
+//! rotation (`renewal.rs`); nothing here ends a session.
+
+use std::sync::Arc;
+
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use super::facts;
+use crate::config;
+use crate::identity::X_USER_ID;
+use crate::ids::Subject;
+use crate::policy::Grants;
+use crate::upstream::Pool;
+
+/// Asks about users.
+pub struct Recheck {
+    /// Where, and how the answer is read.
+    pub terms: config::Recheck,
+    /// The login upstream.
+    pub pool: Arc<Pool>,
+}
+
+/// What the upstream says of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They are there, and may do this.
+    Known(Grants),
+    /// They are gone, or disabled.
+    Gone,
+    /// It gave no usable answer.
+    Unknown(String),
+}
+
+impl Recheck {
+    /// What the upstream says of `subject` now.
+    pub async fn standing(&self, subject: &Subject) -> Standing {
+        let config::Recheck { path, timeout, .. } = &self.terms;
+        let path = path.replace("{subject}", &utf8_percent_encode(subject.as_str(), NON_ALPHANUMERIC).to_string());
+        let name = HeaderValue::from_str(subject.as_str()).expect("a subject is visible ASCII");
+        let headers = HeaderMap::from_iter([(X_USER_ID, name), (ACCEPT, HeaderValue::from_static("application/json"))]);
+        match self.pool.get(&path, &headers, *timeout).await {
+            Ok(answer) => self.read(answer.status(), answer.body()),
+            Err(error) => Standing::Unknown(error.to_string()),
+        }
+    }
+
+    fn read(&self, status: StatusCode, body: &[u8]) -> Standing {
+        if self.terms.gone.contains(&status.as_u16()) {
+            return Standing::Gone;
+        }
+        if !status.is_success() {
+            return Standing::Unknown(format!("it answered {}", status.as_u16()));
+        }
+        let Ok(answer) = serde_json::from_slice::<Value>(body) else {
+            return Standing::Unknown("it is not JSON".to_owned());
+        };
+        let config::Recheck { roles, scopes, disabled, .. } = &self.terms;
+        if disabled.as_deref().and_then(|pointer| answer.pointer(pointer)) == Some(&Value::Bool(true)) {
+            return Standing::Gone;
+        }
+        facts::grants(&answer, roles.as_deref(), scopes.as_deref()).map_or_else(Standing::Unknown, Standing::Known)
+    }
+}
