@@ -123,11 +123,13 @@ pub enum Rotation {
 ///
 /// A generation ahead of the store's means that the store lost its last writes (a failover), since only
 /// we can sign one: the session goes on from there instead of logging its owner out. Where there is no
-/// session any more, `session` is the cause that the store remembers.
+/// session any more, `session` is the cause that the store remembers. A session that moves on takes over
+/// `grants`, if there are any.
 pub fn rotate(
     session: Result<Session, Cause>,
     user: UserState,
     presented: &Presented,
+    grants: Option<&Grants>,
     lifetimes: &Lifetimes,
     now: Timestamp,
 ) -> Rotation {
@@ -137,7 +139,7 @@ pub fn rotate(
     };
     let current = presented.generation == session.generation && presented.hash == session.token_hash;
     if current || presented.generation > session.generation {
-        return Rotation::Rotated(session.advance(presented, lifetimes, now));
+        return Rotation::Rotated(session.advance(presented, grants, lifetimes, now));
     }
     if session.answer_may_be_lost(presented, lifetimes, now) {
         return Rotation::Replayed(session);
@@ -158,8 +160,9 @@ impl Session {
         if is_over { Err(Cause::Expired) } else { Ok(self) }
     }
 
-    fn advance(self, presented: &Presented, lifetimes: &Lifetimes, now: Timestamp) -> Session {
+    fn advance(self, presented: &Presented, grants: Option<&Grants>, lifetimes: &Lifetimes, now: Timestamp) -> Session {
         Session {
+            grants: grants.cloned().unwrap_or(self.grants),
             generation: presented.generation.saturating_add(1),
             token_hash: presented.successor,
             rotated_at: now,
@@ -250,11 +253,11 @@ mod tests {
             ("a disabled user does not renew", token(5), UserState { disabled: true, ..user }, secs(0), "disabled"),
         ];
         for (case, presented, user, later, expected) in cases {
-            let rotation = rotate(Ok(session(5)), user, &presented, &LIFETIMES, OPENED.after(later));
+            let rotation = rotate(Ok(session(5)), user, &presented, None, &LIFETIMES, OPENED.after(later));
             assert_eq!(name(&rotation), expected, "{case}");
         }
         for cause in Cause::ALL {
-            assert_eq!(rotate(Err(cause), user, &token(5), &LIFETIMES, OPENED), Rotation::Ended(cause));
+            assert_eq!(rotate(Err(cause), user, &token(5), None, &LIFETIMES, OPENED), Rotation::Ended(cause));
             assert_eq!(Cause::parse(cause.name()), Some(cause));
         }
     }
@@ -265,20 +268,21 @@ mod tests {
         let mut session = session(0);
         for half_hours in 1..6 {
             let now = OPENED.after(Duration::from_mins(30) * half_hours);
-            let Rotation::Rotated(next) = rotate(Ok(session), user, &token(half_hours - 1), &LIFETIMES, now) else {
+            let Rotation::Rotated(next) = rotate(Ok(session), user, &token(half_hours - 1), None, &LIFETIMES, now)
+            else {
                 panic!("it ended early");
             };
             session = next;
         }
         assert_eq!(session.expires_at, OPENED.after(LIFETIMES.absolute));
         let end = OPENED.after(LIFETIMES.absolute);
-        assert_eq!(rotate(Ok(session), user, &token(5), &LIFETIMES, end), Rotation::Ended(Cause::Expired));
+        assert_eq!(rotate(Ok(session), user, &token(5), None, &LIFETIMES, end), Rotation::Ended(Cause::Expired));
     }
 
     #[test]
     fn a_retry_window_of_zero_is_strict() {
         let strict = Lifetimes { retry_window: Duration::ZERO, ..LIFETIMES };
         let user = UserState { epoch: 1, ..UserState::default() };
-        assert_eq!(name(&rotate(Ok(session(5)), user, &token(4), &strict, OPENED)), "reused");
+        assert_eq!(name(&rotate(Ok(session(5)), user, &token(4), None, &strict, OPENED)), "reused");
     }
 }

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::config::Tokens;
 use crate::ids::{Jti, LimitId, Partition, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision, Quota};
+use crate::policy::Grants;
 use crate::secret::Secret;
 use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
@@ -166,10 +167,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Spends a refresh token: [`crate::session::rotate`], atomically. Reuse deletes the session and
     /// blacklists its `sid`; whatever else ended is deleted. Of a session that is gone the cause is
-    /// remembered until it had ended by itself.
+    /// remembered until it had ended by itself. One that is rotated takes over `grants`.
     async fn rotate(
         &self,
         presented: &Presented,
+        grants: Option<&Grants>,
         lifetimes: &Lifetimes,
         memory: Memory,
         now: Timestamp,

@@ -116,8 +116,8 @@ impl Drop for Done {
 impl Parts {
     async fn spend(&self, presented: &Presented, device: &Device, now: Timestamp) -> Outcome {
         let memory = Memory::of(&self.tokens);
-        let _grants = self.recheck(presented, now).await?;
-        let rotation = self.store.rotate(presented, &self.tokens.lifetimes, memory, now).await;
+        let grants = self.recheck(presented, now).await?;
+        let rotation = self.store.rotate(presented, grants.as_ref(), &self.tokens.lifetimes, memory, now).await;
         self.metrics.rotated(RotationOutcome::of(&rotation));
         let session = match rotation? {
             Rotation::Rotated(session) | Rotation::Replayed(session) => session,

@@ -17,6 +17,7 @@ use super::{Check, Ending, KeyPurpose, Memory, Stand, Standing, Store, StoreErro
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
+use crate::policy::Grants;
 use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 mod file;
@@ -130,12 +131,13 @@ impl Store for EmbeddedStore {
     async fn rotate(
         &self,
         presented: &Presented,
+        grants: Option<&Grants>,
         lifetimes: &Lifetimes,
         memory: Memory,
         now: Timestamp,
     ) -> Result<Rotation, StoreError> {
         let (presented, lifetimes) = (*presented, *lifetimes);
-        let step = sessions::Rotate { presented, lifetimes, memory, now };
+        let step = sessions::Rotate { presented, grants: grants.cloned(), lifetimes, memory, now };
         self.write_at(now, move |tx| Box::pin(step.run(tx))).await
     }
 

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
 use crate::metrics::Metrics;
+use crate::policy::Grants;
 use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 /// Measures `inner`.
@@ -56,11 +57,12 @@ impl Store for Measured {
     async fn rotate(
         &self,
         presented: &Presented,
+        grants: Option<&Grants>,
         lifetimes: &Lifetimes,
         memory: Memory,
         now: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        self.timed("rotate", self.inner.rotate(presented, lifetimes, memory, now)).await
+        self.timed("rotate", self.inner.rotate(presented, grants, lifetimes, memory, now)).await
     }
 
     async fn check(&self, check: &Check<'_>, now: Timestamp) -> Result<Standing, StoreError> {

@@ -20,6 +20,7 @@ use super::{Check, Ending, KeyPurpose, Memory, Stand, Standing, Store, StoreErro
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
+use crate::policy::Grants;
 use crate::secret::Secret;
 use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
@@ -118,6 +119,7 @@ impl Store for RedisStore {
     async fn rotate(
         &self,
         presented: &Presented,
+        grants: Option<&Grants>,
         lifetimes: &Lifetimes,
         memory: Memory,
         now: Timestamp,
@@ -135,6 +137,7 @@ impl Store for RedisStore {
             span(retry_window),
             span(memory.access_life),
         ];
+        let args = args.into_iter().chain(grants.into_iter().flat_map(args::grants));
         let (base, keys) = (self.keys.base(sid.partition()), vec![self.keys.session(sid)]);
         let (word, mut reply) = self.link.run_in_time(&self.scripts.rotate, base, keys, args).await?;
         match word.as_str() {

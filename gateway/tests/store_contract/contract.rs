@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use portcullis::ids::{Jti, SessionId};
 use portcullis::limit::Backoff;
+use portcullis::policy::Grants;
 use portcullis::secret::Secret;
 use portcullis::session::{Cause, Lifetimes, Presented, Rotation, Session, TokenHash, UserState};
 use portcullis::store::{Check, Ending, KeyPurpose, MOST_AT_ONCE, Stand, Standing, Store, StoredKey};
@@ -45,7 +46,7 @@ pub(crate) async fn a_session_ends_by_itself(store: Shared) {
     assert!(store.session(session.id, last).await.unwrap().is_some());
     assert!(store.session(session.id, end).await.unwrap().is_none());
     assert!(store.sessions(&session.subject, end).await.unwrap().is_empty());
-    assert_eq!(store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, end).await.unwrap(), EXPIRED);
+    assert_eq!(store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, end).await.unwrap(), EXPIRED);
 }
 
 pub(crate) async fn sessions_are_listed_oldest_first_and_only_while_they_live(store: Shared) {
@@ -64,7 +65,7 @@ pub(crate) async fn sessions_are_listed_oldest_first_and_only_while_they_live(st
 async fn at_generation_five(store: &Shared, retry: &Lifetimes) -> Session {
     let mut session = opened(&**store, &subject("alice"), NOW).await;
     for generation in 0..5 {
-        match store.rotate(&token(session.id, generation), retry, MEMORY, NOW).await.unwrap() {
+        match store.rotate(&token(session.id, generation), None, retry, MEMORY, NOW).await.unwrap() {
             Rotation::Rotated(next) => session = next,
             other => panic!("{other:?}"),
         }
@@ -86,15 +87,15 @@ pub(crate) async fn the_rotation_table_holds(store: Shared) {
     ];
     for (case, generation, lifetimes, later, expected) in cases {
         let session = at_generation_five(&store, &LIFETIMES).await;
-        let rotation = store.rotate(&token(session.id, generation), &lifetimes, MEMORY, NOW.after(later)).await;
+        let rotation = store.rotate(&token(session.id, generation), None, &lifetimes, MEMORY, NOW.after(later)).await;
         assert_eq!(name(&rotation.unwrap()), expected, "{case}");
     }
     let session = at_generation_five(&store, &LIFETIMES).await;
     let forged = Presented { hash: TokenHash([9; 32]), ..token(session.id, 5) };
-    assert_eq!(name(&store.rotate(&forged, &LIFETIMES, MEMORY, NOW).await.unwrap()), "reused", "another hash");
+    assert_eq!(name(&store.rotate(&forged, None, &LIFETIMES, MEMORY, NOW).await.unwrap()), "reused", "another hash");
     let shorter = Lifetimes { absolute: secs(60), ..LIFETIMES };
     let session = at_generation_five(&store, &LIFETIMES).await;
-    let late = store.rotate(&token(session.id, 5), &shorter, MEMORY, NOW.after(secs(60))).await.unwrap();
+    let late = store.rotate(&token(session.id, 5), None, &shorter, MEMORY, NOW.after(secs(60))).await.unwrap();
     assert_eq!(name(&late), "expired", "past the absolute end");
     assert_eq!(store.session(session.id, NOW).await.unwrap(), None, "what has ended is deleted");
 }
@@ -109,12 +110,27 @@ pub(crate) async fn a_rotation_moves_the_session_on(store: Shared) {
         expires_at: later.after(LIFETIMES.idle),
         ..before.clone()
     };
-    let rotation = store.rotate(&token(before.id, 0), &LIFETIMES, MEMORY, later).await.unwrap();
+    let rotation = store.rotate(&token(before.id, 0), None, &LIFETIMES, MEMORY, later).await.unwrap();
     assert_eq!(rotation, Rotation::Rotated(expected.clone()));
     assert_eq!(store.session(before.id, later).await.unwrap(), Some(expected.clone()));
     assert_eq!(store.sessions(&before.subject, later).await.unwrap(), std::slice::from_ref(&expected));
-    let again = store.rotate(&token(before.id, 0), &LIFETIMES, MEMORY, later.after(secs(1))).await.unwrap();
+    let again = store.rotate(&token(before.id, 0), None, &LIFETIMES, MEMORY, later.after(secs(1))).await.unwrap();
     assert_eq!(again, Rotation::Replayed(expected), "nothing changes");
+}
+
+pub(crate) async fn a_rotation_takes_over_new_grants_and_a_replay_does_not(store: Shared) {
+    let before = opened(&*store, &subject("alice"), NOW).await;
+    let (fewer, more) = (Grants::default(), before.grants.clone());
+    let rotated = store.rotate(&token(before.id, 0), Some(&fewer), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    let Rotation::Rotated(session) = rotated else { panic!("{rotated:?}") };
+    assert_eq!(session.grants, fewer);
+    let replayed = store.rotate(&token(before.id, 0), Some(&more), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    assert_eq!(replayed, Rotation::Replayed(session.clone()), "nothing changes");
+    assert_eq!(store.session(before.id, NOW).await.unwrap(), Some(session));
+    let kept = store.rotate(&token(before.id, 1), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
+    assert!(matches!(&kept, Rotation::Rotated(session) if session.grants == fewer), "{kept:?}");
+    let given_back = store.rotate(&token(before.id, 2), Some(&more), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    assert!(matches!(&given_back, Rotation::Rotated(session) if session.grants == more), "{given_back:?}");
 }
 
 pub(crate) async fn rotating_for_ever_does_not_outlive_the_absolute_end(store: Shared) {
@@ -123,25 +139,25 @@ pub(crate) async fn rotating_for_ever_does_not_outlive_the_absolute_end(store: S
     let mut last = session.expires_at;
     for half_hours in 1..6 {
         let now = NOW.after(secs(1800) * half_hours);
-        match store.rotate(&token(session.id, half_hours - 1), &LIFETIMES, MEMORY, now).await.unwrap() {
+        match store.rotate(&token(session.id, half_hours - 1), None, &LIFETIMES, MEMORY, now).await.unwrap() {
             Rotation::Rotated(next) => last = next.expires_at,
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(last, end);
     assert_eq!(store.sessions(&session.subject, end).await.unwrap(), []);
-    assert_eq!(store.rotate(&token(session.id, 5), &LIFETIMES, MEMORY, end).await.unwrap(), EXPIRED);
+    assert_eq!(store.rotate(&token(session.id, 5), None, &LIFETIMES, MEMORY, end).await.unwrap(), EXPIRED);
 }
 
 pub(crate) async fn reuse_ends_the_session_and_its_access_tokens(store: Shared) {
     let session = at_generation_five(&store, &LIFETIMES).await;
     let other = opened(&*store, &session.subject, NOW).await;
-    let rotation = store.rotate(&token(session.id, 2), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    let rotation = store.rotate(&token(session.id, 2), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert_eq!(rotation, Rotation::Reused(session.clone()));
     assert!(!stands(&store, &check_of(&session), secs(0)).await);
     assert!(stands(&store, &check_of(&other), secs(0)).await, "other sessions go on");
     assert_eq!(store.sessions(&session.subject, NOW).await.unwrap(), [other]);
-    let owner = store.rotate(&token(session.id, 5), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    let owner = store.rotate(&token(session.id, 5), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert_eq!(owner, Rotation::Ended(Cause::Reused), "nobody keeps it");
 }
 
@@ -150,7 +166,7 @@ pub(crate) async fn a_thousand_rotations_of_one_token_have_one_winner(store: Sha
     let tasks: Vec<_> = (0..1000)
         .map(|_| {
             let (store, presented) = (Arc::clone(&store), token(session.id, 0));
-            tokio::spawn(async move { store.rotate(&presented, &LIFETIMES, MEMORY, NOW).await.unwrap() })
+            tokio::spawn(async move { store.rotate(&presented, None, &LIFETIMES, MEMORY, NOW).await.unwrap() })
         })
         .collect();
     let (mut rotated, mut replayed, mut hashes) = (0, 0, BTreeSet::new());
@@ -204,7 +220,7 @@ pub(crate) async fn ending_all_raises_the_epoch(store: Shared) {
     let (one, theirs) = (opened(&*store, &alice, NOW).await, opened(&*store, &bob, NOW).await);
     assert_eq!(store.end(&alice, Ending::All, LOGOUT, MEMORY, NOW).await.unwrap(), 1);
     assert_eq!(store.user(&alice).await.unwrap(), UserState { epoch: EPOCH, disabled: false, cause: Some(LOGOUT) });
-    assert_eq!(store.rotate(&token(one.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap(), Rotation::Ended(LOGOUT));
+    assert_eq!(store.rotate(&token(one.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap(), Rotation::Ended(LOGOUT));
     let of_no_session_we_know = Check { sid: theirs.id, ..check_of(&one) };
     assert!(!stands(&store, &of_no_session_we_know, secs(0)).await, "a token of an older epoch falls by that alone");
     assert!(stands(&store, &check_of(&theirs), secs(0)).await);
@@ -257,7 +273,7 @@ pub(crate) async fn a_disabled_user_neither_logs_in_nor_renews_nor_passes(store:
     let disabled = UserState { epoch: EPOCH, disabled: true, cause: Some(Cause::Disabled) };
     assert_eq!(store.user(&alice).await.unwrap(), disabled);
     assert_eq!(store.open(session(&*store, &alice, NOW)).await.unwrap(), None);
-    let refused = store.rotate(&token(before.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    let refused = store.rotate(&token(before.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert_eq!(refused, Rotation::Ended(Cause::Disabled));
     let future = Check { epoch: EPOCH + 9, jti: Jti::random(), ..check_of(&before) };
     assert!(!stands(&store, &future, secs(3600)).await, "whatever the token says");

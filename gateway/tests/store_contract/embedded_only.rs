@@ -55,7 +55,7 @@ async fn everything_survives_a_restart() {
     assert!(!store.take(&takes, NOW).await.unwrap()[0].allowed);
     assert_eq!(store.keys(KeyPurpose::Signing).await.unwrap(), [key("one")]);
     assert_eq!(store.session(session.id, NOW).await.unwrap(), Some(session.clone()));
-    let rotation = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    let rotation = store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert!(matches!(rotation, Rotation::Rotated(_)));
 }
 
@@ -120,7 +120,7 @@ async fn gateways_that_share_one_file_rotate_a_token_once() {
     let rotations: Vec<_> = (0..150)
         .map(|index| {
             let (store, presented) = (stores[index % 3].clone(), token(session.id, 0));
-            tokio::spawn(async move { store.rotate(&presented, &LIFETIMES, MEMORY, NOW).await.unwrap() })
+            tokio::spawn(async move { store.rotate(&presented, None, &LIFETIMES, MEMORY, NOW).await.unwrap() })
         })
         .collect();
     let mut rotated = 0;
@@ -168,7 +168,7 @@ async fn a_file_that_somebody_else_holds_is_unavailable_in_time_and_untouched() 
     sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
 
     let started = Instant::now();
-    let rotation = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await;
+    let rotation = store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await;
     assert!(matches!(rotation, Err(StoreError::Unavailable(_))), "{rotation:?}");
     assert!(started.elapsed() < secs(3));
     assert!(store.session(session.id, NOW).await.unwrap().is_some(), "reading goes on");
@@ -191,7 +191,7 @@ async fn what_is_long_over_is_swept_and_nothing_else() {
         store.check(&Check { takes: &takes, ..check_of(&session) }, now).await.unwrap();
         store.revoke(&alice, Jti::random(), now.after(secs(60)), now).await.unwrap();
         let ended = opened(&store, &subject("bob"), now).await;
-        store.rotate(&token(ended.id, 0), &LIFETIMES, MEMORY, ended.expires_at).await.unwrap();
+        store.rotate(&token(ended.id, 0), None, &LIFETIMES, MEMORY, ended.expires_at).await.unwrap();
     }
     let (later, before) = (NOW.after(Duration::from_hours(10)), count(&path).await);
     let live = store.sessions(&alice, later).await.unwrap();
@@ -222,7 +222,7 @@ async fn a_session_of_an_older_epoch_falls_with_it_and_says_why() {
     let raised = "INSERT INTO users (subject, epoch, disabled, cause) VALUES ('alice', 9, 0, 'revoked')";
     sqlx::raw_sql(raised).execute(&mut look_into(&path).await).await.unwrap();
     for _ in 0..2 {
-        let rotation = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+        let rotation = store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
         assert_eq!(rotation, Rotation::Ended(Cause::Revoked), "asked again, the same");
     }
 }
@@ -244,7 +244,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
     let session = opened(&store, &alice, NOW).await;
     store.end(&alice, Ending::This(session.id), LOGOUT, MEMORY, NOW).await.unwrap();
     drop(store);
-    let rotation = open(&path).await.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    let rotation = open(&path).await.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert_eq!(rotation, Rotation::Ended(LOGOUT));
 }
 

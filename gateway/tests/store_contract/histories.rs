@@ -7,6 +7,7 @@ use std::time::Duration;
 use portcullis::clock::Timestamp;
 use portcullis::ids::{Jti, SessionId, Subject};
 use portcullis::limit::{Backoff, Quota};
+use portcullis::policy::Grants;
 use portcullis::session::{Cause, Lifetimes, Presented, Session, TokenHash};
 use portcullis::store::{Check, Ending, Store, Take};
 use proptest::prelude::*;
@@ -43,6 +44,7 @@ enum Step {
         session: Index,
         off: i64,
         forged: bool,
+        regranted: bool,
     },
     EndThis(Index, Index, Cause),
     EndOthers(Index, Index, Cause),
@@ -74,12 +76,13 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let takes = || prop::collection::vec((0_u8..2, 1_u32..4), 0..4);
     let behind = || prop_oneof![3 => Just(0_u64), 1 => 0_u64..5_000];
+    let off = || prop_oneof![6 => Just(0_i64), 3 => Just(-1), 1 => -3_i64..3];
     let index = any::<Index>;
     let cause = || prop::sample::select(&Cause::ALL[..]);
     prop_oneof![
         3 => index().prop_map(Step::Open),
-        8 => (index(), prop_oneof![6 => Just(0_i64), 3 => Just(-1), 1 => -3_i64..3], prop::bool::weighted(0.05))
-            .prop_map(|(session, off, forged)| Step::Rotate { session, off, forged }),
+        8 => (index(), off(), prop::bool::weighted(0.05), prop::bool::weighted(0.2))
+            .prop_map(|(session, off, forged, regranted)| Step::Rotate { session, off, forged, regranted }),
         1 => (index(), index(), cause()).prop_map(|(user, session, cause)| Step::EndThis(user, session, cause)),
         1 => (index(), index(), cause()).prop_map(|(user, session, cause)| Step::EndOthers(user, session, cause)),
         1 => (index(), cause()).prop_map(|(user, cause)| Step::EndAll(user, cause)),
@@ -149,7 +152,11 @@ impl History {
     async fn take(&mut self, step: &Step) -> Outcome {
         match step {
             Step::Open(user) => self.open(user).await?,
-            Step::Rotate { session, off, forged } => self.rotate(session, *off, *forged).await?,
+            Step::Rotate { session, off, forged, regranted } => {
+                // Nothing at all, which must not be mistaken for "as before".
+                let grants = regranted.then(Grants::default);
+                self.rotate(session, *off, *forged, grants.as_ref()).await?;
+            }
             Step::EndThis(user, session, cause) => self.end(user, Ending::This(self.sid(*session)), *cause).await?,
             Step::EndOthers(user, session, cause) => self.end(user, Ending::Others(self.sid(*session)), *cause).await?,
             Step::EndAll(user, cause) => self.end(user, Ending::All, *cause).await?,
@@ -188,13 +195,13 @@ impl History {
         Ok(())
     }
 
-    async fn rotate(&mut self, index: &Index, off: i64, forged: bool) -> Outcome {
+    async fn rotate(&mut self, index: &Index, off: i64, forged: bool, grants: Option<&Grants>) -> Outcome {
         let sid = self.sid(*index);
         let current = self.model.session(sid, self.now).map_or(0, |session| session.generation);
         let presented = token(sid, u32::try_from(i64::from(current) + off).unwrap_or(0));
         let presented = if forged { Presented { hash: TokenHash([9; 32]), ..presented } } else { presented };
-        let rotation = self.store.rotate(&presented, &LIFETIMES, MEMORY, self.now).await.unwrap();
-        prop_assert_eq!(rotation, self.model.rotate(&presented, &LIFETIMES, MEMORY, self.now));
+        let rotation = self.store.rotate(&presented, grants, &LIFETIMES, MEMORY, self.now).await.unwrap();
+        prop_assert_eq!(rotation, self.model.rotate(&presented, grants, &LIFETIMES, MEMORY, self.now));
         Ok(())
     }
 

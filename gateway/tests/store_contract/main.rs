@@ -40,6 +40,7 @@ macro_rules! store_contract {
             sessions_are_listed_oldest_first_and_only_while_they_live
             the_rotation_table_holds
             a_rotation_moves_the_session_on
+            a_rotation_takes_over_new_grants_and_a_replay_does_not
             rotating_for_ever_does_not_outlive_the_absolute_end
             reuse_ends_the_session_and_its_access_tokens
             a_thousand_rotations_of_one_token_have_one_winner

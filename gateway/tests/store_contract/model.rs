@@ -6,6 +6,7 @@ use std::time::Duration;
 use portcullis::clock::Timestamp;
 use portcullis::ids::{Jti, SessionId, Subject};
 use portcullis::limit::{Backoff, Decision};
+use portcullis::policy::Grants;
 use portcullis::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState, rotate};
 use portcullis::store::{Check, Ending, Memory, Standing, Take};
 
@@ -37,6 +38,7 @@ impl Model {
     pub(crate) fn rotate(
         &mut self,
         presented: &Presented,
+        grants: Option<&Grants>,
         lifetimes: &Lifetimes,
         memory: Memory,
         now: Timestamp,
@@ -44,7 +46,7 @@ impl Model {
         let session = self.sessions.remove(&presented.sid).ok_or_else(|| self.remembered(presented.sid, now));
         let over = session.as_ref().ok().map(|session| session.expires_at);
         let user = session.as_ref().map(|session| self.user(&session.subject)).unwrap_or_default();
-        let rotation = rotate(session, user, presented, lifetimes, now);
+        let rotation = rotate(session, user, presented, grants, lifetimes, now);
         match &rotation {
             Rotation::Rotated(session) | Rotation::Replayed(session) => {
                 self.sessions.insert(session.id, session.clone());

@@ -62,7 +62,7 @@ async fn a_redis_that_is_down_at_start_is_waited_for_and_may_go_down_again() {
     let store = connect_once(&server).await;
     let started = Instant::now();
     assert!(is_unavailable(&store.ping().await));
-    assert!(is_unavailable(&store.rotate(&token(Fixed::SID, 0), &LIFETIMES, MEMORY, NOW).await));
+    assert!(is_unavailable(&store.rotate(&token(Fixed::SID, 0), None, &LIFETIMES, MEMORY, NOW).await));
     assert!(is_unavailable(&store.check(&check_of(&Fixed::session(&store)), NOW).await));
     assert!(started.elapsed() < TIMEOUT, "unavailable at once");
     for _ in 0..2 {
@@ -92,13 +92,13 @@ async fn what_a_stalled_redis_was_asked_is_not_done_later() {
     let (alice, bob) = (subject("alice"), subject("bob"));
     let session = opened(&store, &alice, NOW).await;
     let other = opened(&store, &bob, NOW).await;
-    store.rotate(&token(other.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    store.rotate(&token(other.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     store.end(&subject("carol"), Ending::All, LOGOUT, MEMORY, NOW).await.unwrap(); // so that its script is known
     let before = evalsha_calls(&server);
 
     server.stall();
     let started = Instant::now();
-    assert!(is_unavailable(&store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await));
+    assert!(is_unavailable(&store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await));
     assert!(started.elapsed() < TIMEOUT * 4);
     assert!(is_unavailable(&store.end(&bob, Ending::All, LOGOUT, MEMORY, NOW).await));
     assert!(is_unavailable(&store.open(crate::fixture::session(&store, &bob, NOW)).await));
@@ -108,7 +108,7 @@ async fn what_a_stalled_redis_was_asked_is_not_done_later() {
     assert_eq!(evalsha_calls(&server), before + 3, "the scripts did reach Redis");
     assert_eq!(store.sessions(&bob, NOW).await.unwrap().len(), 1, "neither ended nor opened");
     assert_eq!(store.user(&bob).await.unwrap().epoch, 0);
-    let retried = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    let retried = store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert!(matches!(retried, Rotation::Rotated(_)), "{retried:?}");
 }
 
@@ -219,10 +219,10 @@ async fn scripts_and_data_that_vanish_are_got_over() {
     let store = connect(&server, secs(5)).await;
     let session = opened(&store, &subject("alice"), NOW).await;
     server.ask(&["SCRIPT", "FLUSH"]);
-    let rotation = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    let rotation = store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert!(matches!(rotation, Rotation::Rotated(_)));
     server.ask(&["FLUSHALL"]);
-    assert_eq!(store.rotate(&token(session.id, 1), &LIFETIMES, MEMORY, NOW).await.unwrap(), EXPIRED);
+    assert_eq!(store.rotate(&token(session.id, 1), None, &LIFETIMES, MEMORY, NOW).await.unwrap(), EXPIRED);
     opened(&store, &subject("alice"), NOW).await;
 }
 
@@ -235,11 +235,11 @@ async fn a_session_that_the_user_s_set_has_lost_falls_with_the_epoch_and_says_wh
     server.ask(&["DEL", "portcullis:{0}:sessions:alice"]);
     assert_eq!(store.end(&alice, Ending::All, Cause::Revoked, MEMORY, NOW).await.unwrap(), 0);
     for _ in 0..2 {
-        let rotation = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await.unwrap();
+        let rotation = store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
         assert_eq!(rotation, Rotation::Ended(Cause::Revoked), "asked again, the same");
     }
     server.ask(&["SET", &format!("portcullis:{{0}}:ended:{}", session.id), "1900000000000000 a whim"]);
-    let read = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await;
+    let read = store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await;
     assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
 }
 
@@ -257,7 +257,7 @@ async fn what_somebody_else_wrote_is_corrupt_and_never_a_session() {
         server.ask(&["HSET", &key, field, before.trim_end()]);
     }
     server.ask(&["HSET", &key, "created_at", "x"]);
-    let rotated = store.rotate(&token(session.id, 0), &LIFETIMES, MEMORY, NOW).await;
+    let rotated = store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await;
     assert!(matches!(rotated, Err(StoreError::Corrupt(_))), "{rotated:?}");
     server.ask(&["SET", &key, "a string"]);
     let wrong_type = store.session(session.id, NOW).await;
@@ -269,7 +269,7 @@ async fn live_a_little(store: &RedisStore) {
     let (alice, bob) = (subject("alice"), subject("bob"));
     let reused = opened(store, &alice, NOW).await;
     for generation in [0, 1, 2, 0] {
-        store.rotate(&token(reused.id, generation), &LIFETIMES, MEMORY, NOW).await.unwrap();
+        store.rotate(&token(reused.id, generation), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     }
     let ended = opened(store, &alice, NOW).await;
     store.end(&alice, Ending::This(ended.id), LOGOUT, MEMORY, NOW).await.unwrap();

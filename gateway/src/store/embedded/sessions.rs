@@ -7,6 +7,7 @@ use super::revocation::blacklist;
 use super::rows::{self, failure};
 use crate::clock::Timestamp;
 use crate::ids::{SessionId, Subject};
+use crate::policy::Grants;
 use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState, rotate};
 use crate::store::text::{corrupt, parse_cause, words};
 use crate::store::{Ending, Memory, StoreError};
@@ -15,7 +16,8 @@ const SAVE: &str = "
     INSERT INTO sessions (sid, sub, roles, scopes, generation, token_hash, rotated_at, created_at, expires_at, epoch,
         ip, user_agent)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-    ON CONFLICT (sid) DO UPDATE SET generation = excluded.generation, token_hash = excluded.token_hash,
+    ON CONFLICT (sid) DO UPDATE SET roles = excluded.roles, scopes = excluded.scopes,
+        generation = excluded.generation, token_hash = excluded.token_hash,
         rotated_at = excluded.rotated_at, expires_at = excluded.expires_at";
 
 const LIVE: &str = "SELECT * FROM sessions WHERE sub = ?1 AND expires_at > ?2 ORDER BY created_at, sid";
@@ -34,6 +36,7 @@ pub(super) async fn open(tx: &mut SqliteConnection, session: Session) -> Result<
 /// One rotation, as one transaction.
 pub(super) struct Rotate {
     pub(super) presented: Presented,
+    pub(super) grants: Option<Grants>,
     pub(super) lifetimes: Lifetimes,
     pub(super) memory: Memory,
     pub(super) now: Timestamp,
@@ -41,13 +44,13 @@ pub(super) struct Rotate {
 
 impl Rotate {
     pub(super) async fn run(self, tx: &mut SqliteConnection) -> Result<Rotation, StoreError> {
-        let Self { presented, lifetimes, memory, now } = self;
+        let Self { presented, grants, lifetimes, memory, now } = self;
         let Some(session) = find(tx, presented.sid).await? else {
             return Ok(Rotation::Ended(remembered(tx, presented.sid, now).await?));
         };
         let user = user(tx, &session.subject).await?;
         let over = session.expires_at;
-        let rotation = rotate(Ok(session), user, &presented, &lifetimes, now);
+        let rotation = rotate(Ok(session), user, &presented, grants.as_ref(), &lifetimes, now);
         match &rotation {
             Rotation::Rotated(session) => save(tx, session).await?,
             Rotation::Replayed(_) => {}

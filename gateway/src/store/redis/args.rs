@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::{Timestamp, micros};
+use crate::policy::Grants;
 use crate::session::{Session, TokenHash};
 use crate::store::Take;
 use crate::store::text::words;
@@ -29,10 +30,8 @@ pub(super) fn fields(session: &Session) -> impl Iterator<Item = String> {
         address,
         user_agent,
     } = session;
-    [
+    let rest = [
         ("sub", subject.to_string()),
-        ("roles", words(&grants.roles)),
-        ("scopes", words(&grants.scopes)),
         ("generation", generation.to_string()),
         ("token_hash", hash(*token_hash)),
         ("rotated_at", moment(*rotated_at)),
@@ -40,9 +39,14 @@ pub(super) fn fields(session: &Session) -> impl Iterator<Item = String> {
         ("expires_at", moment(*expires_at)),
         ("ip", address.to_string()),
         ("user_agent", user_agent.clone()),
-    ]
-    .into_iter()
-    .flat_map(|(name, value)| [name.to_owned(), value])
+    ];
+    self::grants(grants).into_iter().chain(rest.into_iter().flat_map(|(name, value)| [name.to_owned(), value]))
+}
+
+/// What a session grants: fields and values.
+pub(super) fn grants(grants: &Grants) -> [String; 4] {
+    let Grants { roles, scopes } = grants;
+    ["roles".to_owned(), words(roles), "scopes".to_owned(), words(scopes)]
 }
 
 /// What the scripts need to know of each limit.

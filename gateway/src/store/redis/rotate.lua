@@ -1,5 +1,6 @@
 -- Spends a refresh token: what session::rotate does, step for step.
--- KEYS: session. ARGV[3..]: sid, now, generation, hash, successor, idle, absolute, retry_window, access_life.
+-- KEYS: session. ARGV[3..]: sid, now, generation, hash, successor, idle, absolute, retry_window, access_life, then
+-- fields and values that it takes over if it is rotated.
 -- Returns {'rotated' | 'replayed' | 'reused', field, value, ...} or {'ended', cause}.
 local key = KEYS[1]
 local sid, now, generation = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -45,7 +46,8 @@ if generation > current or (generation == current and hash == session.token_hash
         'generation', whole(math.min(generation + 1, 4294967295)),
         'token_hash', successor,
         'rotated_at', whole(now),
-        'expires_at', whole(expires_at))
+        'expires_at', whole(expires_at),
+        unpack(ARGV, 12))
     keep(key, now, expires_at)
     redis.call('ZADD', sessions, whole(expires_at), sid)
     keep(sessions, now, expires_at)

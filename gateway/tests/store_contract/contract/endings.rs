@@ -4,7 +4,7 @@ use super::*;
 
 /// What becomes of the token of `session` after `later`.
 async fn told(store: &Shared, session: &Session, later: Duration) -> Rotation {
-    store.rotate(&token(session.id, session.generation), &LIFETIMES, MEMORY, NOW.after(later)).await.unwrap()
+    store.rotate(&token(session.id, session.generation), None, &LIFETIMES, MEMORY, NOW.after(later)).await.unwrap()
 }
 
 pub(crate) async fn a_session_that_was_ended_says_why_until_it_had_ended_by_itself(store: Shared) {
@@ -30,10 +30,10 @@ pub(crate) async fn a_session_that_was_ended_says_why_until_it_had_ended_by_itse
 
 pub(crate) async fn a_reused_token_is_told_apart_from_its_echoes(store: Shared) {
     let session = at_generation_five(&store, &LIFETIMES).await;
-    let thief = store.rotate(&token(session.id, 2), &LIFETIMES, MEMORY, NOW).await.unwrap();
+    let thief = store.rotate(&token(session.id, 2), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert_eq!(thief, Rotation::Reused(session.clone()), "once, so that it is reported once");
     for generation in [5, 4, 2] {
-        let echo = store.rotate(&token(session.id, generation), &LIFETIMES, MEMORY, NOW.after(secs(1800))).await;
+        let echo = store.rotate(&token(session.id, generation), None, &LIFETIMES, MEMORY, NOW.after(secs(1800))).await;
         assert_eq!(echo.unwrap(), Rotation::Ended(Cause::Reused));
     }
 }
