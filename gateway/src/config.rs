@@ -17,7 +17,7 @@ use crate::ids::{Kid, UpstreamId};
 use crate::limit::Backoff;
 use crate::routing::Route;
 use crate::secret::Secret;
-use crate::session::Lifetimes;
+use crate::session::{Cap, Lifetimes};
 
 mod addresses;
 mod errors;
@@ -75,6 +75,8 @@ pub struct Config {
     pub cookies: Option<Arc<Cookies>>,
     /// Login by upstream; without it the gateway only checks tokens.
     pub login: Option<Login>,
+    /// How many sessions a user may have; any number if `None`.
+    pub cap: Option<Cap>,
     /// Pools of servers.
     pub upstreams: BTreeMap<UpstreamId, Upstream>,
     /// The routes, the gateway's own endpoints among them, in the order of the file.

@@ -93,6 +93,10 @@ impl From<&Denied> for Problem {
                 problem(S::UNAUTHORIZED, "Wrong name or password", "Check both and try again.").challenge("Bearer")
             }
             Denied::UserDisabled => problem(S::FORBIDDEN, "This account is disabled", "Ask who runs this service."),
+            // RFC 9110 §15.5.10: what is in the way is a state that the user can change.
+            Denied::TooManySessions => {
+                problem(S::CONFLICT, "Signed in on too many devices", "Sign out on one of them, then sign in here.")
+            }
             Denied::BadBody(why) => problem(S::BAD_REQUEST, "The body can't be used", why),
             Denied::UnsupportedMediaType => problem(
                 S::UNSUPPORTED_MEDIA_TYPE,

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::ids::{SessionId, Subject};
 use crate::policy::Grants;
 
+mod cap;
 mod cause;
 pub mod endpoints;
 mod facts;
@@ -18,6 +19,7 @@ pub mod recheck;
 pub mod refresh_token;
 pub mod renewal;
 
+pub use cap::{Cap, WhenFull};
 pub use cause::Cause;
 
 /// SHA-256 of a refresh token: what the store keeps in its place.

@@ -13,7 +13,7 @@ use crate::ids::{Jti, LimitId, Partition, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision, Quota};
 use crate::policy::Grants;
 use crate::secret::Secret;
-use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
+use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 pub mod embedded;
 pub mod measured;
@@ -84,6 +84,22 @@ pub struct Stand<'a> {
 
 /// The most that [`Store::standing`] is asked at once, so that a store is never busy with it for long.
 pub const MOST_AT_ONCE: usize = 500;
+
+/// What became of a session that was to be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// It is kept.
+    Opened {
+        /// As it is kept.
+        session: Session,
+        /// How many others of its user ended to make room.
+        evicted: u64,
+    },
+    /// The user is disabled.
+    Disabled,
+    /// The user has all the sessions they may have.
+    Full,
+}
 
 /// Which sessions of a user end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,9 +177,9 @@ pub trait Store: Send + Sync + 'static {
     /// Answers whether the store works at all: how long a trivial request took.
     async fn ping(&self) -> Result<Duration, StoreError>;
 
-    /// Keeps a new session, stamped with the user's present epoch (`session.epoch` is ignored): the
-    /// session as kept, or `None` if the user is disabled.
-    async fn open(&self, session: Session) -> Result<Option<Session>, StoreError>;
+    /// Keeps a new session, stamped with the user's present epoch (`session.epoch` is ignored), if there is
+    /// room under `cap`: [`Cap::make_room`], in the same atomic step. What that ends is blacklisted.
+    async fn open(&self, session: Session, cap: Option<Cap>, memory: Memory) -> Result<Opening, StoreError>;
 
     /// Spends a refresh token: [`crate::session::rotate`], atomically. Reuse deletes the session and
     /// blacklists its `sid`; whatever else ended is deleted. Of a session that is gone the cause is

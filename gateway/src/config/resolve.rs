@@ -16,6 +16,7 @@ mod login;
 mod policies;
 mod process;
 mod routes;
+mod sessions;
 mod store;
 mod tokens;
 mod upstreams;
@@ -36,6 +37,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
         tokens: tokens.as_ref().ok(),
     };
     let cookies = top.optional("cookies", |value| cookies::cookies(value, &around));
+    let cap = top.section("sessions", |table| sessions::cap(table, !matches!(login, Ok(None))));
     let endpoints = endpoints::all(top, &login, &limits);
     let routes = routes::all(top, endpoints, &routes::Known { pools: &pools, limits: &limits, cookies: &cookies });
     let telemetry = top.section("telemetry", process::telemetry);
@@ -49,6 +51,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
         tokens: tokens?,
         cookies: cookies?.map(|terms| terms.cookies),
         login: login?.map(|(login, _)| login),
+        cap: cap?,
         upstreams: upstreams?,
         routes: routes?,
         telemetry: telemetry?,

@@ -70,7 +70,7 @@ impl Snapshot {
         });
         let login = config.login.clone().and_then(|terms| {
             let pool = Arc::clone(upstreams.pool(&terms.upstream)?);
-            Some(LoginService { terms, pool })
+            Some(LoginService { terms, pool, cap: config.cap })
         });
         Self {
             routes: RouteTable::new(config.routes.clone()),

@@ -72,6 +72,9 @@ pub enum Denied {
     /// The credentials are right, but the user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
+    /// The credentials are right, but the user has all the sessions they may have.
+    #[error("the user has as many sessions as are allowed")]
+    TooManySessions,
     /// The body has not what the endpoint needs.
     #[error("bad body: {0}")]
     BadBody(&'static str),
@@ -143,6 +146,7 @@ impl Denied {
             Self::LoginDelayed { .. } => "login_delayed",
             Self::BadCredentials { .. } => "bad_credentials",
             Self::UserDisabled => "user_disabled",
+            Self::TooManySessions => "too_many_sessions",
             Self::BadBody(_) => "bad_body",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::BodyTooLarge { .. } => "body_too_large",

@@ -33,6 +33,7 @@ fn all() -> Vec<Denied> {
         Denied::LoginDelayed { wait: WAIT },
         Denied::BadCredentials { status: StatusCode::UNAUTHORIZED },
         Denied::UserDisabled,
+        Denied::TooManySessions,
         Denied::BadBody("It is no object."),
         Denied::UnsupportedMediaType,
         Denied::BodyTooLarge { limit: 16 },
@@ -87,6 +88,7 @@ fn each_refusal_has_its_face() {
     429 login_delayed 2
     401 bad_credentials Bearer
     403 user_disabled
+    409 too_many_sessions
     400 bad_body
     415 unsupported_media_type
     413 body_too_large

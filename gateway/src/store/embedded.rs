@@ -13,12 +13,12 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Check, Ending, KeyPurpose, Memory, Stand, Standing, Store, StoreError, StoredKey, Take};
+use super::{Check, Ending, KeyPurpose, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
 use crate::policy::Grants;
-use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
+use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 mod file;
 mod keys;
@@ -123,9 +123,9 @@ impl Store for EmbeddedStore {
         Ok(started.elapsed())
     }
 
-    async fn open(&self, session: Session) -> Result<Option<Session>, StoreError> {
+    async fn open(&self, session: Session, cap: Option<Cap>, memory: Memory) -> Result<Opening, StoreError> {
         let now = session.rotated_at;
-        self.write_at(now, move |tx| Box::pin(sessions::open(tx, session))).await
+        self.write_at(now, move |tx| Box::pin(sessions::open(tx, session, cap, memory))).await
     }
 
     async fn rotate(

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::{Check, Ending, KeyPurpose, Memory, Stand, Standing, Store, StoreError, StoredKey, Take};
+use super::{Check, Ending, KeyPurpose, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
 use crate::metrics::Metrics;
 use crate::policy::Grants;
-use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
+use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 /// Measures `inner`.
 pub struct Measured {
@@ -50,8 +50,8 @@ impl Store for Measured {
         answer
     }
 
-    async fn open(&self, session: Session) -> Result<Option<Session>, StoreError> {
-        self.timed("open", self.inner.open(session)).await
+    async fn open(&self, session: Session, cap: Option<Cap>, memory: Memory) -> Result<Opening, StoreError> {
+        self.timed("open", self.inner.open(session, cap, memory)).await
     }
 
     async fn rotate(

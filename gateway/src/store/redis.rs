@@ -16,13 +16,13 @@ pub use self::pulse::Health;
 use self::reply::{Fields, Reply};
 use self::script::Scripts;
 use super::text::{corrupt, parse_cause};
-use super::{Check, Ending, KeyPurpose, Memory, Stand, Standing, Store, StoreError, StoredKey, Take};
+use super::{Check, Ending, KeyPurpose, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
 use crate::policy::Grants;
 use crate::secret::Secret;
-use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState};
+use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 mod args;
 mod keys;
@@ -98,20 +98,30 @@ impl Store for RedisStore {
         self.link.ping().await
     }
 
-    async fn open(&self, session: Session) -> Result<Option<Session>, StoreError> {
+    async fn open(&self, session: Session, cap: Option<Cap>, memory: Memory) -> Result<Opening, StoreError> {
         let partition = session.id.partition();
         let keys = vec![
             self.keys.session(session.id),
             self.keys.user(partition, &session.subject),
             self.keys.sessions(partition, &session.subject),
         ];
-        let args = [moment(session.rotated_at), session.id.to_string(), moment(session.expires_at)];
-        let args = args.into_iter().chain(fields(&session));
+        let args = [
+            moment(session.rotated_at),
+            session.subject.to_string(),
+            session.id.to_string(),
+            moment(session.expires_at),
+            span(memory.access_life),
+        ];
+        let args = args.into_iter().chain(args::cap(cap)).chain(fields(&session));
         let base = self.keys.base(partition);
         let (word, mut reply) = self.link.run_in_time(&self.scripts.open, base, keys, args).await?;
         match word.as_str() {
-            "opened" => Ok(Some(Session { epoch: reply.number()?, ..session })),
-            "disabled" => Ok(None),
+            "opened" => {
+                let session = Session { epoch: reply.number()?, ..session };
+                Ok(Opening::Opened { session, evicted: reply.number()? })
+            }
+            "disabled" => Ok(Opening::Disabled),
+            "full" => Ok(Opening::Full),
             _ => Err(unknown(&word)),
         }
     }

@@ -7,6 +7,7 @@ mod cookies;
 mod mistakes;
 mod properties;
 mod secrets;
+mod sessions;
 mod shipped;
 mod values;
 

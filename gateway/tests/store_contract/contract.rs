@@ -9,12 +9,16 @@ use portcullis::limit::Backoff;
 use portcullis::policy::Grants;
 use portcullis::secret::Secret;
 use portcullis::session::{Cause, Lifetimes, Presented, Rotation, Session, TokenHash, UserState};
-use portcullis::store::{Check, Ending, KeyPurpose, MOST_AT_ONCE, Stand, Standing, Store, StoredKey};
+use portcullis::store::{Check, Ending, KeyPurpose, MOST_AT_ONCE, Opening, Stand, Standing, Store, StoredKey};
 
-use crate::fixture::{EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, opened, secs, session, subject, take, token};
+use crate::fixture::{
+    EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, opened, opening, secs, session, subject, take, token,
+};
 
+mod caps;
 mod endings;
 
+pub(crate) use caps::*;
 pub(crate) use endings::*;
 
 type Shared = Arc<dyn Store>;
@@ -34,8 +38,8 @@ async fn stands(store: &Shared, check: &Check<'_>, later: Duration) -> bool {
 
 pub(crate) async fn a_session_is_kept_as_it_was_opened(store: Shared) {
     let asked = session(&*store, &subject("alice"), NOW);
-    let kept = store.open(asked.clone()).await.unwrap().unwrap();
-    assert_eq!(kept, asked);
+    let kept = asked.clone();
+    assert_eq!(opening(&*store, asked, None).await, Opening::Opened { session: kept.clone(), evicted: 0 });
     assert_eq!(store.session(kept.id, NOW).await.unwrap(), Some(kept.clone()));
     assert_eq!(store.sessions(&kept.subject, NOW).await.unwrap(), [kept]);
 }
@@ -272,7 +276,7 @@ pub(crate) async fn a_disabled_user_neither_logs_in_nor_renews_nor_passes(store:
     store.set_disabled(&alice, true, MEMORY, NOW).await.unwrap();
     let disabled = UserState { epoch: EPOCH, disabled: true, cause: Some(Cause::Disabled) };
     assert_eq!(store.user(&alice).await.unwrap(), disabled);
-    assert_eq!(store.open(session(&*store, &alice, NOW)).await.unwrap(), None);
+    assert_eq!(opening(&*store, session(&*store, &alice, NOW), None).await, Opening::Disabled);
     let refused = store.rotate(&token(before.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert_eq!(refused, Rotation::Ended(Cause::Disabled));
     let future = Check { epoch: EPOCH + 9, jti: Jti::random(), ..check_of(&before) };
@@ -309,7 +313,7 @@ pub(crate) async fn many_tokens_are_asked_of_at_once(store: Shared) {
         .collect();
     let ended = [0, 250, MOST_AT_ONCE - 1];
     for at in ended {
-        store.open(sessions[at].clone()).await.unwrap().unwrap();
+        store.open(sessions[at].clone(), None, MEMORY).await.unwrap();
         store.end(&subjects[at], Ending::This(sessions[at].id), LOGOUT, MEMORY, NOW).await.unwrap();
     }
     let checks: Vec<_> = sessions.iter().map(check_of).collect();

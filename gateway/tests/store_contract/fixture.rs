@@ -9,10 +9,10 @@ use portcullis::ids::{Jti, LimitId, Role, Scope, SessionId, Subject};
 use portcullis::limit::Quota;
 use portcullis::policy::Grants;
 use portcullis::secret::Secret;
-use portcullis::session::{Cause, Lifetimes, Presented, Rotation, Session, TokenHash};
+use portcullis::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, TokenHash};
 use portcullis::store::embedded::EmbeddedStore;
 use portcullis::store::redis::RedisStore;
-use portcullis::store::{Check, Memory, Store, Take};
+use portcullis::store::{Check, Memory, Opening, Store, Take};
 
 use crate::redis_server::RedisServer;
 
@@ -95,7 +95,15 @@ pub(crate) fn session(store: &dyn Store, subject: &Subject, now: Timestamp) -> S
 
 /// Opens one for `subject`.
 pub(crate) async fn opened(store: &dyn Store, subject: &Subject, now: Timestamp) -> Session {
-    store.open(session(store, subject, now)).await.unwrap().unwrap()
+    match opening(store, session(store, subject, now), None).await {
+        Opening::Opened { session, .. } => session,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What becomes of `session` when it is to be opened.
+pub(crate) async fn opening(store: &dyn Store, session: Session, cap: Option<Cap>) -> Opening {
+    store.open(session, cap, MEMORY).await.unwrap()
 }
 
 /// A check of some access token of `session`.

@@ -8,8 +8,8 @@ use portcullis::clock::Timestamp;
 use portcullis::ids::{Jti, SessionId, Subject};
 use portcullis::limit::{Backoff, Quota};
 use portcullis::policy::Grants;
-use portcullis::session::{Cause, Lifetimes, Presented, Session, TokenHash};
-use portcullis::store::{Check, Ending, Store, Take};
+use portcullis::session::{Cap, Cause, Lifetimes, Presented, Session, TokenHash, WhenFull};
+use portcullis::store::{Check, Ending, Opening, Store, Take};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
@@ -38,7 +38,7 @@ const BACKOFF: Backoff = Backoff {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Open(Index),
+    Open(Index, Option<Cap>),
     /// Presents a token so many generations from the current one.
     Rotate {
         session: Index,
@@ -73,6 +73,12 @@ enum Step {
     Wait(Duration),
 }
 
+fn cap() -> impl Strategy<Value = Option<Cap>> {
+    let when_full = prop_oneof![2 => Just(WhenFull::EvictOldest), 1 => Just(WhenFull::RefuseNew)];
+    let cap = (1_u32..4, when_full).prop_map(|(most, when_full)| Cap { most: most.try_into().unwrap(), when_full });
+    prop::option::of(cap)
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let takes = || prop::collection::vec((0_u8..2, 1_u32..4), 0..4);
     let behind = || prop_oneof![3 => Just(0_u64), 1 => 0_u64..5_000];
@@ -80,7 +86,7 @@ fn step() -> impl Strategy<Value = Step> {
     let index = any::<Index>;
     let cause = || prop::sample::select(&Cause::ALL[..]);
     prop_oneof![
-        3 => index().prop_map(Step::Open),
+        4 => (index(), cap()).prop_map(|(user, cap)| Step::Open(user, cap)),
         8 => (index(), off(), prop::bool::weighted(0.05), prop::bool::weighted(0.2))
             .prop_map(|(session, off, forged, regranted)| Step::Rotate { session, off, forged, regranted }),
         1 => (index(), index(), cause()).prop_map(|(user, session, cause)| Step::EndThis(user, session, cause)),
@@ -151,7 +157,7 @@ impl History {
 
     async fn take(&mut self, step: &Step) -> Outcome {
         match step {
-            Step::Open(user) => self.open(user).await?,
+            Step::Open(user, cap) => self.open(user, *cap).await?,
             Step::Rotate { session, off, forged, regranted } => {
                 // Nothing at all, which must not be mistaken for "as before".
                 let grants = regranted.then(Grants::default);
@@ -186,12 +192,14 @@ impl History {
         Ok(())
     }
 
-    async fn open(&mut self, user: &Index) -> Outcome {
+    async fn open(&mut self, user: &Index, cap: Option<Cap>) -> Outcome {
         let asked = session(&*self.store, user.get(&self.users), self.now);
         let asked = Session { expires_at: LIFETIMES.expiry(self.now, self.now), ..asked };
-        let kept = self.store.open(asked.clone()).await.unwrap();
-        prop_assert_eq!(&kept, &self.model.open(asked));
-        self.sessions.extend(kept);
+        let opening = self.store.open(asked.clone(), cap, MEMORY).await.unwrap();
+        prop_assert_eq!(&opening, &self.model.open(asked, cap, MEMORY));
+        if let Opening::Opened { session, .. } = opening {
+            self.sessions.push(session);
+        }
         Ok(())
     }
 

@@ -46,6 +46,10 @@ macro_rules! store_contract {
             a_thousand_rotations_of_one_token_have_one_winner
             a_session_that_was_ended_says_why_until_it_had_ended_by_itself
             a_reused_token_is_told_apart_from_its_echoes
+            a_login_too_many_evicts_the_session_unused_longest
+            a_cap_that_was_lowered_holds_from_the_next_login_on
+            a_login_too_many_is_refused_where_new_ones_are
+            a_hundred_logins_at_once_leave_as_many_sessions_as_may_be
             ending_one_session_leaves_the_others
             ending_the_others_leaves_this_one
             ending_all_raises_the_epoch

@@ -7,8 +7,8 @@ use portcullis::clock::Timestamp;
 use portcullis::ids::{Jti, SessionId, Subject};
 use portcullis::limit::{Backoff, Decision};
 use portcullis::policy::Grants;
-use portcullis::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState, rotate};
-use portcullis::store::{Check, Ending, Memory, Standing, Take};
+use portcullis::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState, rotate};
+use portcullis::store::{Check, Ending, Memory, Opening, Standing, Take};
 
 #[derive(Default)]
 pub(crate) struct Model {
@@ -26,13 +26,20 @@ impl Model {
         self.users.get(subject).copied().unwrap_or_default()
     }
 
-    pub(crate) fn open(&mut self, session: Session) -> Option<Session> {
+    pub(crate) fn open(&mut self, session: Session, cap: Option<Cap>, memory: Memory) -> Opening {
         let UserState { epoch, disabled, .. } = self.user(&session.subject);
-        let kept = Session { epoch, ..session };
-        (!disabled).then(|| {
-            self.sessions.insert(kept.id, kept.clone());
-            kept
-        })
+        if disabled {
+            return Opening::Disabled;
+        }
+        let now = session.rotated_at;
+        let live = self.sessions(&session.subject, now);
+        let Some(oldest) = cap.map_or(Some(Vec::new()), |cap| cap.make_room(live)) else { return Opening::Full };
+        for one in &oldest {
+            self.finish(one, Cause::Evicted, now.after(memory.access_life));
+        }
+        let session = Session { epoch, ..session };
+        self.sessions.insert(session.id, session.clone());
+        Opening::Opened { session, evicted: oldest.len() as u64 }
     }
 
     pub(crate) fn rotate(

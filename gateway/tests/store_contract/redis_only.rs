@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use portcullis::ids::Jti;
 use portcullis::limit::Backoff;
 use portcullis::secret::Secret;
-use portcullis::session::{Cause, Rotation};
+use portcullis::session::{Cap, Cause, Rotation, WhenFull};
 use portcullis::store::redis::{Health, RedisStore};
 use portcullis::store::{Check, Ending, KeyPurpose, Standing, Store, StoreError, StoredKey};
 
-use crate::fixture::{EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, connect, opened, secs, subject, take, token};
+use crate::fixture::{
+    EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, connect, opened, opening, secs, session, subject, take, token,
+};
 use crate::redis_server::RedisServer;
 
 /// As short as in production.
@@ -68,7 +70,7 @@ async fn a_redis_that_is_down_at_start_is_waited_for_and_may_go_down_again() {
     for _ in 0..2 {
         server.start_again();
         until_up(&store).await;
-        eventually(async || store.open(Fixed::session(&store)).await).await;
+        eventually(async || store.open(Fixed::session(&store), None, MEMORY).await).await;
         server.stop();
         until_down(&store).await;
         assert!(is_unavailable(&store.user(&subject("alice")).await));
@@ -101,7 +103,7 @@ async fn what_a_stalled_redis_was_asked_is_not_done_later() {
     assert!(is_unavailable(&store.rotate(&token(session.id, 0), None, &LIFETIMES, MEMORY, NOW).await));
     assert!(started.elapsed() < TIMEOUT * 4);
     assert!(is_unavailable(&store.end(&bob, Ending::All, LOGOUT, MEMORY, NOW).await));
-    assert!(is_unavailable(&store.open(crate::fixture::session(&store, &bob, NOW)).await));
+    assert!(is_unavailable(&store.open(crate::fixture::session(&store, &bob, NOW), None, MEMORY).await));
     server.go_on();
 
     until_answered(&store).await;
@@ -274,6 +276,9 @@ async fn live_a_little(store: &RedisStore) {
     let ended = opened(store, &alice, NOW).await;
     store.end(&alice, Ending::This(ended.id), LOGOUT, MEMORY, NOW).await.unwrap();
     let kept = opened(store, &bob, NOW).await;
+    let evicting = Cap { most: 1.try_into().unwrap(), when_full: WhenFull::EvictOldest };
+    opening(store, session(store, &subject("carol"), NOW), Some(evicting)).await;
+    opening(store, session(store, &subject("carol"), NOW), Some(evicting)).await;
     store.revoke(&bob, Jti::random(), NOW.after(secs(60)), NOW).await.unwrap();
     let takes = [take("api", "bob", 5)];
     store.check(&Check { takes: &takes, ..check_of(&kept) }, NOW).await.unwrap();
@@ -315,8 +320,15 @@ async fn every_revocation_is_announced_in_order() {
     let stream = server.ask(&["XRANGE", "portcullis:{0}:revocations", "-", "+"]);
     let lines: Vec<&str> = stream.lines().collect();
     let kinds: Vec<_> = lines.windows(4).filter(|four| four[0] == "kind").map(|four| (four[1], four[3])).collect();
-    let expected = [("session", "alice"), ("session", "alice"), ("token", "bob"), ("user", "alice"), ("user", "alice")];
-    assert_eq!(kinds, expected, "reuse, logout, revocation, disabling, enabling");
+    let expected = [
+        ("session", "alice"),
+        ("session", "alice"),
+        ("session", "carol"),
+        ("token", "bob"),
+        ("user", "alice"),
+        ("user", "alice"),
+    ];
+    assert_eq!(kinds, expected, "reuse, logout, eviction, revocation, disabling, enabling");
 }
 
 #[tokio::test]

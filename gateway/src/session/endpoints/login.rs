@@ -24,11 +24,12 @@ use crate::limiter::{Limiter, Uncounted, address_prefix};
 use crate::policy::Grants;
 use crate::problem::Denied;
 use crate::reply::Reply;
-use crate::session::Session;
 use crate::session::facts;
 use crate::session::fields::Fields;
 use crate::session::issue::TokenPair;
 use crate::session::renewal::Device;
+use crate::session::{Cap, Cause, Session};
+use crate::store::Opening;
 use crate::upstream::{CallError, Pool};
 
 /// Checks credentials with an upstream.
@@ -37,6 +38,8 @@ pub struct LoginService {
     pub terms: Login,
     /// The upstream.
     pub pool: Arc<Pool>,
+    /// How many sessions a user may have.
+    pub cap: Option<Cap>,
 }
 
 /// Who the upstream says it is.
@@ -67,9 +70,12 @@ impl Endpoints {
 
         let attempt = Attempt { endpoints: self, service, call, key: delay_key(&account, call) };
         attempt.wait_is_over().await?;
-        let outcome = attempt.identify(fields).await;
-        self.auth.metrics.login(outcome.as_ref().map_or_else(Denied::reason, |_| "ok"));
-        let session = self.open(call, outcome?).await?;
+        let opened = match attempt.identify(fields).await {
+            Ok(identified) => self.open(call, service.cap, identified).await,
+            Err(denied) => Err(denied),
+        };
+        self.auth.metrics.login(opened.as_ref().map_or_else(Denied::reason, |_| "ok"));
+        let session = opened?;
         let keys = self.auth.keyring.current()?;
         let pair = TokenPair::issue(&keys, &self.auth.tokens, &session, call.now)?;
         self.auth.metrics.token_issued();
@@ -78,7 +84,7 @@ impl Endpoints {
         Ok(Arc::new(pair))
     }
 
-    async fn open(&self, call: &Call<'_>, identified: Identified) -> Result<Session, Denied> {
+    async fn open(&self, call: &Call<'_>, cap: Option<Cap>, identified: Identified) -> Result<Session, Denied> {
         let Identified { subject, grants } = identified;
         let Device { address, user_agent } = Device::of(&call.request);
         let id = SessionId::random(self.auth.store.partition(&subject));
@@ -92,10 +98,23 @@ impl Endpoints {
             epoch: 0, // The store stamps the user's own.
             address,
             user_agent,
-            subject,
+            subject: subject.clone(),
             grants,
         };
-        self.auth.store.open(session).await?.ok_or(Denied::UserDisabled)
+        match self.auth.store.open(session, cap, self.memory()).await? {
+            Opening::Opened { session, evicted } => {
+                if evicted > 0 {
+                    self.auth.metrics.sessions_ended(Cause::Evicted.name(), evicted);
+                    info!(target: "auth", %subject, evicted, "sessions ended to make room for a login");
+                }
+                Ok(session)
+            }
+            Opening::Disabled => Err(Denied::UserDisabled),
+            Opening::Full => {
+                info!(target: "auth", %subject, client = %call.request.client, "login refused: too many sessions");
+                Err(Denied::TooManySessions)
+            }
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use super::rows::{self, failure};
 use crate::clock::Timestamp;
 use crate::ids::{SessionId, Subject};
 use crate::policy::Grants;
-use crate::session::{Cause, Lifetimes, Presented, Rotation, Session, UserState, rotate};
+use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState, rotate};
 use crate::store::text::{corrupt, parse_cause, words};
-use crate::store::{Ending, Memory, StoreError};
+use crate::store::{Ending, Memory, Opening, StoreError};
 
 const SAVE: &str = "
     INSERT INTO sessions (sid, sub, roles, scopes, generation, token_hash, rotated_at, created_at, expires_at, epoch,
@@ -22,15 +22,29 @@ const SAVE: &str = "
 
 const LIVE: &str = "SELECT * FROM sessions WHERE sub = ?1 AND expires_at > ?2 ORDER BY created_at, sid";
 
-/// Keeps a new session, stamped with the user's epoch; `None` if the user is disabled.
-pub(super) async fn open(tx: &mut SqliteConnection, session: Session) -> Result<Option<Session>, StoreError> {
+/// Keeps a new session, stamped with the user's epoch, if the user may have one more.
+pub(super) async fn open(
+    tx: &mut SqliteConnection,
+    session: Session,
+    cap: Option<Cap>,
+    memory: Memory,
+) -> Result<Opening, StoreError> {
     let UserState { epoch, disabled, cause: _ } = user(tx, &session.subject).await?;
     if disabled {
-        return Ok(None);
+        return Ok(Opening::Disabled);
+    }
+    let now = session.rotated_at;
+    let mut evicted = 0;
+    if let Some(cap) = cap {
+        let Some(oldest) = cap.make_room(live(tx, &session.subject, now).await?) else { return Ok(Opening::Full) };
+        for one in oldest {
+            finish(tx, &one, Cause::Evicted, now.after(memory.access_life)).await?;
+            evicted += 1;
+        }
     }
     let session = Session { epoch, ..session };
     save(tx, &session).await?;
-    Ok(Some(session))
+    Ok(Opening::Opened { session, evicted })
 }
 
 /// One rotation, as one transaction.

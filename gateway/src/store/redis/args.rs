@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::{Timestamp, micros};
 use crate::policy::Grants;
-use crate::session::{Session, TokenHash};
+use crate::session::{Cap, Session, TokenHash, WhenFull};
 use crate::store::Take;
 use crate::store::text::words;
 
@@ -41,6 +41,16 @@ pub(super) fn fields(session: &Session) -> impl Iterator<Item = String> {
         ("user_agent", user_agent.clone()),
     ];
     self::grants(grants).into_iter().chain(rest.into_iter().flat_map(|(name, value)| [name.to_owned(), value]))
+}
+
+/// How many sessions there may be, zero for any number, and what happens when there are.
+pub(super) fn cap(cap: Option<Cap>) -> [String; 2] {
+    let most = cap.map_or(0, |cap| cap.most.get());
+    let when_full = match cap.map(|cap| cap.when_full) {
+        None | Some(WhenFull::EvictOldest) => "evict",
+        Some(WhenFull::RefuseNew) => "refuse",
+    };
+    [most.to_string(), when_full.to_owned()]
 }
 
 /// What a session grants: fields and values.
