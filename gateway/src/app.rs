@@ -17,6 +17,7 @@ use crate::admin::{AdminParts, AdminServer, Readiness};
 use crate::auth::keyring::{self, Keyring, KeyringError};
 use crate::clock::Clock;
 use crate::config::{Config, StoreConfig};
+use crate::connection::PATIENCE;
 use crate::gateway::Gateway;
 use crate::gateway::snapshot::{Lasting, Snapshot};
 use crate::limiter::Limiter;
@@ -26,12 +27,14 @@ use crate::store::embedded::EmbeddedStore;
 use crate::store::measured::Measured;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
+use crate::streams::{Cause, Streams};
+
+mod background;
 
 /// How often the store is asked whether it works.
 const PING: Duration = Duration::from_secs(1);
 /// How soon keys are asked for again while there are none.
 const KEYS_RETRY: Duration = Duration::from_millis(250);
-
 /// Why a gateway can't start, or can't take another configuration.
 #[derive(Debug, Error)]
 pub enum AppError {
@@ -65,6 +68,7 @@ pub struct App {
     addresses: BTreeMap<String, SocketAddr>,
     admin: AdminServer,
     readiness: Arc<Readiness>,
+    streams: Arc<Streams>,
     clock: Clock,
     background: CancellationToken,
 }
@@ -82,7 +86,13 @@ impl App {
         let readiness = Arc::new(Readiness::default());
         readiness.keys_known(keyring.current().is_ok());
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::build(&config, keyring, &lasting)));
-        let gateway = Gateway { current: Arc::clone(&current), clock: clock.clone(), metrics: Arc::clone(&metrics) };
+        let streams = Arc::new(Streams::new(Arc::clone(&metrics)));
+        let gateway = Gateway {
+            current: Arc::clone(&current),
+            clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+            streams: Arc::clone(&streams),
+        };
         let acceptor = Acceptor::new(pingora::proxy::http_proxy(&engine_terms(), gateway), Arc::clone(&metrics));
         let mut addresses = BTreeMap::new();
         for listener in &config.listeners {
@@ -93,9 +103,10 @@ impl App {
         let admin = AdminServer::start(config.admin, parts).await;
         let admin = admin.map_err(|why| listen_error("admin", config.admin, why))?;
         let background = CancellationToken::new();
-        let app = Self { config, current, lasting, acceptor, addresses, admin, readiness, clock, background };
+        let app = Self { config, current, lasting, acceptor, addresses, admin, readiness, streams, clock, background };
         app.watch_store();
         app.renew_keys();
+        app.watch_streams();
         Ok(app)
     }
 
@@ -141,11 +152,15 @@ impl App {
     }
 
     /// Says that it is not ready, goes on serving for a while so that others notice, then stops accepting
-    /// and waits for requests in flight: whether all of them ended in time.
+    /// and waits for requests in flight; streams that are still open then are told to go: whether all ended.
     pub async fn shut_down(self) -> bool {
         self.readiness.drain();
         tokio::time::sleep(self.config.shutdown.notice).await;
-        let drained = self.acceptor.drain(self.config.shutdown.deadline).await;
+        let mut drained = self.acceptor.drain(self.config.shutdown.deadline).await;
+        if !drained {
+            self.streams.end_all(Cause::Leaving);
+            drained = self.acceptor.drain(PATIENCE).await;
+        }
         self.background.cancel();
         self.admin.stop().await;
         drained
@@ -188,18 +203,26 @@ impl App {
         });
     }
 
-    /// Runs a step again and again, each time after as long as it says, until the app ends.
-    fn every<F>(&self, first: Duration, mut step: impl FnMut() -> F + Send + 'static)
-    where
-        F: Future<Output = Duration> + Send,
-    {
-        let ended = self.background.clone();
-        tokio::spawn(async move {
-            let mut pause = first;
-            while ended.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-                pause = step().await;
+    /// Keeps asking the store whether open streams may go on.
+    fn watch_streams(&self) {
+        let (current, store, clock) = (Arc::clone(&self.current), Arc::clone(&self.lasting.store), self.clock.clone());
+        let streams = Arc::clone(&self.streams);
+        self.every(Duration::ZERO, move || {
+            let (snapshot, store, now) = (current.load_full(), Arc::clone(&store), clock.now());
+            let streams = Arc::clone(&streams);
+            async move {
+                streams.look(&*store, snapshot.auth.tokens.memory().access_life, now).await;
+                snapshot.stream_interval
             }
         });
+    }
+
+    /// Runs a step again and again, each time after as long as it says, until the app ends.
+    fn every<F>(&self, first: Duration, step: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = Duration> + Send + 'static,
+    {
+        tokio::spawn(background::repeat(self.background.clone(), first, step));
     }
 }
 

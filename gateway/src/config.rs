@@ -18,6 +18,7 @@ use crate::limit::Backoff;
 use crate::routing::Route;
 use crate::secret::Secret;
 use crate::session::{Cap, Lifetimes};
+use crate::store::Memory;
 
 mod addresses;
 mod errors;
@@ -69,6 +70,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Where state lives.
     pub store: StoreConfig,
+    /// When it is asked what was revoked.
+    pub revocation: Revocation,
     /// Access and refresh tokens.
     pub tokens: Tokens,
     /// Tokens in cookies, if browsers may carry them there.
@@ -124,6 +127,13 @@ pub enum StoreConfig {
     },
 }
 
+/// When the store is asked what was revoked, beside at every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// How often it is asked about open streams.
+    pub stream_interval: Duration,
+}
+
 /// Access and refresh tokens.
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -143,6 +153,13 @@ pub struct Tokens {
     pub also_accept: Vec<VerifyingKey>,
     /// What derives refresh tokens; made on first start and kept in the store if `None`.
     pub refresh_secret: Option<Secret>,
+}
+
+impl Tokens {
+    /// How long revocations must be remembered.
+    pub fn memory(&self) -> Memory {
+        Memory { access_life: self.access_ttl + self.leeway }
+    }
 }
 
 /// How access tokens are signed (RFC 7518 §3.1).

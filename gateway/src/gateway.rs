@@ -25,10 +25,12 @@ use crate::policy::{Permit, Policy};
 use crate::problem::{Denied, Problem};
 use crate::routing::{Endpoint, Found, Target};
 use crate::session::endpoints::{Call, MAX_BODY};
+use crate::streams::Streams;
 
 pub mod exchange;
 mod failure;
 mod forward;
+mod lasting;
 mod record;
 pub mod snapshot;
 
@@ -47,6 +49,8 @@ pub struct Gateway {
     pub clock: Clock,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Knows which answers go on.
+    pub streams: Arc<Streams>,
 }
 
 impl Gateway {
@@ -169,10 +173,11 @@ impl ProxyHttp for Gateway {
         identity::assert(request, &assertion)
     }
 
-    /// Adds to the answer what every answer carries; an interim one (RFC 9110 §15.2) is passed on as it is.
+    /// Has an answer that may last watched, and adds to it what every answer carries; an interim one (RFC 9110 §15.2)
+    /// is passed on as it is.
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         journey: &mut Journey,
     ) -> Result<()> {
@@ -181,6 +186,7 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         forward::answered(journey, &self.metrics);
+        lasting::register(session, response, journey, &self.streams)?;
         exchange::annotate(response, journey)
     }
 

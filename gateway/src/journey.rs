@@ -16,6 +16,7 @@ use crate::outgoing::Outgoing;
 use crate::policy::Permit;
 use crate::problem::Denied;
 use crate::routing::Route;
+use crate::streams::Open;
 use crate::upstream::{Pool, Server};
 
 /// The state of one request (the engine's `CTX`).
@@ -44,6 +45,8 @@ pub struct Journey {
     pub refused: Option<&'static str>,
     /// The way to a server.
     pub attempt: Attempt,
+    /// The answer, if it may last.
+    pub stream: Option<Open>,
     _in_flight: Held,
 }
 
@@ -79,6 +82,7 @@ impl Journey {
             failed: None,
             refused: None,
             attempt: Attempt::default(),
+            stream: None,
             _in_flight: in_flight,
         }
     }

@@ -20,8 +20,10 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::config;
+use crate::connection::{Connection, PATIENCE};
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
+use crate::streams::carrier::Carrier;
 
 /// How long accepting pauses when there are no file descriptors left: long enough for some to close.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -80,7 +82,9 @@ impl Acceptor {
     async fn serve(self, stream: TcpStream, peer: SocketAddr, terms: config::Listener) {
         let _open = self.metrics.connection_opened();
         let _ = stream.set_nodelay(true); // A connection that can't be tuned can still be served.
-        let mut next = Some(ServerSession::new_http1(Box::new(with_address(stream, peer))));
+        let carrier = Arc::new(Carrier::default());
+        let connection = Connection::new(with_address(stream, peer), Arc::clone(&carrier));
+        let mut next = Some(ServerSession::new_http1(Box::new(connection)));
         let ending = self.ending.subscribe();
         while let Some(mut session) = next {
             // The engine waits for ever for a next request unless told again each time.
@@ -88,7 +92,16 @@ impl Acceptor {
             session.set_keepalive(keepalive);
             session.set_read_timeout(Some(terms.read_timeout));
             session.set_write_timeout(Some(terms.write_timeout));
-            let reusable = self.proxy.process_new_http(session, &ending).await;
+            let reusable = tokio::select! {
+                biased; // See `overdue`.
+                cause = carrier.overdue(PATIENCE) => {
+                    // Both its sides were stuck, so that the engine did not look at either.
+                    let (listener, reason) = (&terms.name, cause.reason());
+                    warn!(target: "error", listener, client = %peer.ip(), reason, "a stream did not end and was cut off");
+                    return;
+                }
+                reusable = self.proxy.process_new_http(session, &ending) => reusable,
+            };
             next = reusable.map(|reusable| {
                 let (stream, settings) = reusable.consume();
                 let mut session = ServerSession::new_http1(stream);

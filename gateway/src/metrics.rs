@@ -54,6 +54,12 @@ table! {
     requests_in_flight: IntGauge = "requests_in_flight" [];
     /// Connections of clients.
     connections_open: IntGauge = "connections_open" [];
+    /// Open streams: every WebSocket, and answers of unknown or great length to known users.
+    streams_open: IntGauge = "streams_open" [];
+    /// Open streams of which the store could not tell whether their session stands.
+    streams_unconfirmed: IntGauge = "streams_unconfirmed" [];
+    /// Streams that the gateway ended, by cause.
+    streams_ended: IntCounterVec = "streams_ended_total" ["cause"];
     /// Access tokens issued.
     tokens_issued: IntCounterVec = "tokens_issued_total" [];
     /// Access tokens verified, by outcome.
@@ -183,6 +189,21 @@ impl Metrics {
     /// A connection is open for as long as this is held.
     pub fn connection_opened(&self) -> Held {
         Held::hold(&self.connections_open)
+    }
+
+    /// A stream is open for as long as this is held.
+    pub fn stream_opened(&self) -> Held {
+        Held::hold(&self.streams_open)
+    }
+
+    /// So many streams could not be confirmed.
+    pub fn streams_unconfirmed(&self, count: usize) {
+        self.streams_unconfirmed.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// The gateway has a stream end.
+    pub fn stream_ended(&self, cause: &str) {
+        self.streams_ended.with_label_values(&[cause]).inc();
     }
 
     /// A request ended.

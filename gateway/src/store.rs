@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::clock::Timestamp;
-use crate::config::Tokens;
 use crate::ids::{Jti, LimitId, Partition, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision, Quota};
 use crate::policy::Grants;
@@ -117,13 +116,6 @@ pub enum Ending {
 pub struct Memory {
     /// Life of an access token, and the leeway it is granted.
     pub access_life: Duration,
-}
-
-impl Memory {
-    /// What tokens of these terms need.
-    pub fn of(tokens: &Tokens) -> Self {
-        Self { access_life: tokens.access_ttl + tokens.leeway }
-    }
 }
 
 /// What a key in the store is for.

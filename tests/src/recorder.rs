@@ -1,10 +1,12 @@
 //! An upstream that keeps every byte it was sent, so that tests can say exactly what was forwarded. It
-//! speaks just enough HTTP/1.1: `/stall` never answers, `/cut` breaks off in its body, `/garbage` is none at all, `/status/503` answers with that, `/plants`
-//! sets cookies, an upgrade is answered with 101 and echoed, and everything else gets 200,
-//! unless a test says otherwise.
+//! speaks just enough HTTP/1.1: `/stall` never answers, `/cut` breaks off in its body, `/garbage` is none at all,
+//! `/status/503` answers with that, `/plants` sets cookies, `/events` keeps sending events and `/event` sends one, an
+//! upgrade is answered with 101 and echoed (`/frames` keeps sending frames, `/deaf` reads nothing), and everything
+//! else gets 200, unless a test says otherwise.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +22,14 @@ const LATENCY: Duration = Duration::from_millis(20);
 
 /// Answers by target.
 type Says = BTreeMap<String, String>;
+/// How often a stream goes on.
+const BEAT: Duration = Duration::from_millis(5);
+
+/// The payload of a frame that `/frames` sends.
+const FRAME: usize = 100_000;
+
+/// The head of such a frame: binary, whole, unmasked, its length in eight bytes.
+const FRAME_HEAD: [u8; 10] = [0x82, 127, 0, 0, 0, 0, 0, 0x01, 0x86, 0xa0];
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -57,11 +67,18 @@ impl Recorded {
     }
 }
 
+/// What a recorder knows.
+#[derive(Default)]
+struct Notes {
+    seen: Mutex<Vec<Recorded>>,
+    says: Mutex<Says>,
+    streams: AtomicUsize,
+}
+
 /// A running recorder.
 pub struct Recorder {
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<Recorded>>>,
-    says: Arc<Mutex<Says>>,
+    notes: Arc<Notes>,
     task: JoinHandle<()>,
 }
 
@@ -70,10 +87,9 @@ impl Recorder {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
         let address = listener.local_addr().expect("it is bound");
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let says = Arc::default();
-        let task = tokio::spawn(accept(listener, Arc::clone(&seen), Arc::clone(&says)));
-        Self { address, seen, says, task }
+        let notes = Arc::default();
+        let task = tokio::spawn(accept(listener, Arc::clone(&notes)));
+        Self { address, notes, task }
     }
 
     /// Has it answer `target`, such as `GET /users/1`, with this status and body from now on.
@@ -82,7 +98,7 @@ impl Recorder {
     /// If a test panicked while it did the same.
     pub fn say(&self, target: &str, status: u16, body: &str) {
         let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        self.says.lock().expect("no test panics while it holds this").insert(target.to_owned(), answer);
+        self.notes.says.lock().expect("no test panics while it holds this").insert(target.to_owned(), answer);
     }
 
     /// Where it listens.
@@ -92,7 +108,12 @@ impl Recorder {
 
     /// Every request so far.
     pub fn seen(&self) -> Vec<Recorded> {
-        self.seen.lock().expect("no test panics while it holds this").clone()
+        self.notes.seen.lock().expect("no test panics while it holds this").clone()
+    }
+
+    /// How many tunnels and streams of events are open on its side.
+    pub fn streams(&self) -> usize {
+        self.notes.streams.load(Ordering::SeqCst)
     }
 
     /// The last request.
@@ -110,13 +131,13 @@ impl Drop for Recorder {
     }
 }
 
-async fn accept(listener: TcpListener, seen: Arc<Mutex<Vec<Recorded>>>, says: Arc<Mutex<Says>>) {
+async fn accept(listener: TcpListener, notes: Arc<Notes>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, Arc::clone(&seen), Arc::clone(&says)));
+        tokio::spawn(serve(stream, Arc::clone(&notes)));
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>, says: Arc<Mutex<Says>>) -> Option<()> {
+async fn serve(mut stream: TcpStream, notes: Arc<Notes>) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
         let head_end = read_until(&mut stream, &mut buffer, b"\r\n\r\n").await?;
@@ -131,8 +152,8 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>, says: Arc
         let body: Vec<u8> = buffer.drain(..body_end).collect();
         let target = request.target().to_owned();
         let upgrade = request.header("upgrade").is_some();
-        seen.lock().expect("no test panics while it holds this").push(Recorded { body, ..request });
-        let said = says.lock().expect("no test panics while it holds this").get(&target).cloned();
+        notes.seen.lock().expect("no test panics while it holds this").push(Recorded { body, ..request });
+        let said = notes.says.lock().expect("no test panics while it holds this").get(&target).cloned();
         if let Some(answer) = said {
             stream.write_all(answer.as_bytes()).await.ok()?;
             continue;
@@ -148,8 +169,11 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>, says: Arc
             stream.write_all(b"this is no HTTP\r\n\r\n").await.ok()?;
             return None;
         }
-        if upgrade {
-            return echo(stream).await;
+        if upgrade || target.ends_with("/events") || target.ends_with("/event") {
+            notes.streams.fetch_add(1, Ordering::SeqCst);
+            let ended = if upgrade { tunnel(stream, &target).await } else { events(stream, &target).await };
+            notes.streams.fetch_sub(1, Ordering::SeqCst);
+            return ended;
         }
         let status = target.rsplit_once("/status/").map_or("200", |(_, status)| status);
         let planted = if target.ends_with("/plants") { PLANTED } else { "" };
@@ -159,14 +183,41 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Recorded>>>, says: Arc
     }
 }
 
-async fn echo(mut stream: TcpStream) -> Option<()> {
+async fn tunnel(mut stream: TcpStream, target: &str) -> Option<()> {
     // A 101 that comes before the engine has noted the end of the request ends its tunnel at once (Pingora
     // 0.9.1, `proxy_handle_upstream`). No server across a network is that fast; this one would be.
     tokio::time::sleep(LATENCY).await;
     let accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     stream.write_all(accepted.as_bytes()).await.ok()?;
     let (mut from, mut to) = stream.split();
-    tokio::io::copy(&mut from, &mut to).await.ok().map(|_| ())
+    let half = vec![7; FRAME / 2];
+    match target.rsplit('/').next() {
+        Some("frames") => loop {
+            // In two pieces, so that there is nearly always one on its way.
+            to.write_all(&FRAME_HEAD).await.ok()?;
+            to.write_all(&half).await.ok()?;
+            tokio::time::sleep(BEAT).await;
+            to.write_all(&half).await.ok()?;
+        },
+        Some("deaf") => std::future::pending().await,
+        _ => tokio::io::copy(&mut from, &mut to).await.ok().map(|_| ()),
+    }
+}
+
+/// Sends events until the other side is gone; or one, and waits for that.
+async fn events(mut stream: TcpStream, target: &str) -> Option<()> {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.ok()?;
+    loop {
+        stream.write_all(b"9\r\ndata: x\n\n\r\n").await.ok()?;
+        let gone = stream.read_u8();
+        if target.ends_with("/event") {
+            return gone.await.ok().map(|_| ());
+        }
+        if tokio::time::timeout(BEAT, gone).await.is_ok() {
+            return None;
+        }
+    }
 }
 
 async fn read_until(stream: &mut TcpStream, buffer: &mut Vec<u8>, end: &[u8]) -> Option<usize> {

@@ -26,8 +26,9 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
     let entrances = listeners::entrances(top);
     let trusted_proxies = top.or("trusted_proxies", networks, Vec::new());
     let store = top.required("store", store::store, r#"write [store] with url = "embedded:data/portcullis.db""#);
-    let revocation = top.section("revocation", store::revocation);
     let tokens = top.required("tokens", tokens::tokens, "write [tokens] with an issuer and an audience");
+    let remembered = tokens.as_ref().ok().map(|tokens| tokens.memory().access_life);
+    let revocation = top.section("revocation", |table| store::revocation(table, remembered));
     let limits = limits::all(top);
     let (pools, upstreams) = upstreams::all(top, &entrances);
     let login = top.optional("login", |value| login::login(value, &pools, &limits));
@@ -42,12 +43,12 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
     let routes = routes::all(top, endpoints, &routes::Known { pools: &pools, limits: &limits, cookies: &cookies });
     let telemetry = top.section("telemetry", process::telemetry);
     let shutdown = top.section("shutdown", process::shutdown);
-    revocation?;
     Ok(Config {
         listeners: entrances.listeners,
         admin: entrances.admin?,
         trusted_proxies: trusted_proxies?,
         store: store?,
+        revocation: revocation?,
         tokens: tokens?,
         cookies: cookies?.map(|terms| terms.cookies),
         login: login?.map(|(login, _)| login),

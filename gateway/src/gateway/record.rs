@@ -10,6 +10,7 @@ use crate::inbound::framing;
 use crate::journey::Journey;
 use crate::metrics::Metrics;
 use crate::problem::Denied;
+use crate::streams::{Cause, Open};
 use crate::telemetry::AccessLine;
 use crate::upstream::Server;
 
@@ -53,7 +54,8 @@ pub(super) fn request(session: &Session, error: Option<&Error>, journey: &Journe
     let route = journey.route.as_ref().map_or(NO_ROUTE, |route| route.id.as_str());
     // A client that goes away before its answer has no status and no other reason.
     let gone = error.is_some() && status == 0;
-    let reason = journey.refused.or(gone.then_some("client_gone")).unwrap_or(NO_ROUTE);
+    let ended = journey.stream.as_ref().and_then(Open::ended).map(Cause::reason);
+    let reason = ended.or(journey.refused).or(gone.then_some("client_gone")).unwrap_or(NO_ROUTE);
     metrics.request_done(route, status, reason, took);
     let request = session.req_header();
     let caller = journey.permit.as_ref().and_then(|permit| permit.caller().known());

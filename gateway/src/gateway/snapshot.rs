@@ -3,6 +3,7 @@
 //! outside it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub upstreams: Upstreams,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How often the store is asked about open streams.
+    pub stream_interval: Duration,
     /// Query parameters that logs must not show.
     pub redact: Vec<String>,
 }
@@ -79,6 +82,7 @@ impl Snapshot {
             limiter: Arc::clone(limiter),
             upstreams,
             trusted_proxies: config.trusted_proxies.clone(),
+            stream_interval: config.revocation.stream_interval,
             redact: config.telemetry.redact.clone(),
         }
     }

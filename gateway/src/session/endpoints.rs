@@ -89,7 +89,7 @@ impl Endpoints {
 
     /// How long revocations must be remembered.
     fn memory(&self) -> Memory {
-        Memory::of(&self.auth.tokens)
+        self.auth.tokens.memory()
     }
 
     /// How browsers carry tokens, if they may.

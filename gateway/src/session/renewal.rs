@@ -21,7 +21,7 @@ use crate::inbound::Inbound;
 use crate::metrics::{Metrics, RotationOutcome};
 use crate::policy::Grants;
 use crate::problem::Denied;
-use crate::store::{Ending, Memory, Store};
+use crate::store::{Ending, Store};
 
 /// What became of a refresh token: the tokens that take its place, or why there are none.
 pub type Outcome = Result<Arc<TokenPair>, Denied>;
@@ -115,7 +115,7 @@ impl Drop for Done {
 
 impl Parts {
     async fn spend(&self, presented: &Presented, device: &Device, now: Timestamp) -> Outcome {
-        let memory = Memory::of(&self.tokens);
+        let memory = self.tokens.memory();
         let grants = self.recheck(presented, now).await?;
         let rotation = self.store.rotate(presented, grants.as_ref(), &self.tokens.lifetimes, memory, now).await;
         self.metrics.rotated(RotationOutcome::of(&rotation));
@@ -143,7 +143,7 @@ impl Parts {
         match (recheck.standing(&session.subject).await, recheck.terms.unavailable) {
             (Standing::Known(grants), _) => Ok(Some(grants)),
             (Standing::Gone, _) => {
-                self.store.end(&session.subject, Ending::All, Cause::Disabled, Memory::of(&self.tokens), now).await?;
+                self.store.end(&session.subject, Ending::All, Cause::Disabled, self.tokens.memory(), now).await?;
                 info!(target: "auth", subject = %session.subject, "the user is gone: all sessions were ended");
                 Err(Denied::RefreshEnded(Cause::Disabled))
             }

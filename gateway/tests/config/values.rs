@@ -276,3 +276,28 @@ deadline = "7s"
         (login.timeout, login.backoff, config.shutdown),
         @"(1s, Backoff { free: 2, first: 3s, longest: 4s, forget: 5s }, Shutdown { notice: 6s, deadline: 7s })");
 }
+
+#[test]
+fn streams_are_looked_at_before_revocations_are_forgotten() {
+    let interval = |raw: &str, access: &str| {
+        let tokens = format!("audience = \"a\"\naccess_ttl = {access}\nleeway = \"0s\"");
+        format!("{}\n[revocation]\nstream_interval = {raw}", with("audience", &tokens))
+    };
+    for (raw, access, expected) in
+        [("\"50ms\"", "\"15m\"", 50), ("\"1m\"", "\"2m\"", 60_000), ("\"5s\"", "\"10s\"", 5000)]
+    {
+        let config = parse(&interval(raw, access)).unwrap();
+        assert_eq!(config.revocation.stream_interval, Duration::from_millis(expected), "{raw} {access}");
+    }
+    assert_eq!(parse(&and("")).unwrap().revocation.stream_interval, Duration::from_secs(1));
+    let short = with("audience", "audience = \"a\"\naccess_ttl = \"1s\"\nleeway = \"0s\"");
+    assert_eq!(parse(&short).unwrap().revocation.stream_interval, Duration::from_millis(500), "the default fits");
+    for (raw, access, expected) in [
+        ("\"49ms\"", "\"15m\"", r#"write at least "50ms""#),
+        ("\"61s\"", "\"15m\"", r#"write at most "1m", or raise tokens.access_ttl if that is short"#),
+        ("\"6s\"", "\"10s\"", r#"write at most "5s", or raise tokens.access_ttl if that is short"#),
+        ("\"0s\"", "\"15m\"", "zero is too short; write a longer time"),
+    ] {
+        assert_eq!(mistake(&interval(raw, access)), expected, "{raw} {access}");
+    }
+}

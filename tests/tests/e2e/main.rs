@@ -21,4 +21,5 @@ mod refusals;
 mod rotation;
 mod round_trips;
 mod silence;
+mod streams;
 mod tokens;

@@ -1,15 +1,18 @@
-//! `[store]` and `[revocation]`: where state lives. A connection URL with credentials is a secret and comes
+//! `[store]` and `[revocation]`: where state lives, and when it is asked. A connection URL with credentials is a secret and comes
 //! from the environment or a file. Nothing here connects.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::reader::{Read, Table, Value, Wrong};
-use crate::config::{StoreConfig, hints, secrets, values};
+use crate::config::{Revocation, StoreConfig, hints, secrets, values};
 use crate::secret::Secret;
 
 const TIMEOUT: Duration = Duration::from_millis(250);
 const CONNECTIONS: u32 = 4;
+const STREAM_INTERVAL: Duration = Duration::from_secs(1);
+const SHORTEST_STREAM_INTERVAL: Duration = Duration::from_millis(50);
+const LONGEST_STREAM_INTERVAL: Duration = Duration::from_mins(1);
 const PREFIX: &str = "portcullis";
 const SCHEMES: [&str; 3] = ["redis://", "rediss://", "redis-sentinel://"];
 const KINDS: &str = r#"write "embedded:data/portcullis.db", "redis://HOST:6379", or { env = "REDIS_URL" }"#;
@@ -94,9 +97,31 @@ fn prefix(value: &Value<'_>) -> Read<String> {
     })
 }
 
-/// Reads `[revocation]`, whose one mode has nothing to keep yet.
-pub(super) fn revocation(table: &mut Table<'_>) -> Read<()> {
-    table.or("mode", mode, ())
+/// Reads `[revocation]`, whose one mode has nothing to keep yet. A revocation is `remembered` for so long, if that
+/// could be read.
+pub(super) fn revocation(table: &mut Table<'_>, remembered: Option<Duration>) -> Read<Revocation> {
+    let longest =
+        remembered.map_or(LONGEST_STREAM_INTERVAL, |remembered| (remembered / 2).min(LONGEST_STREAM_INTERVAL));
+    let mode = table.or("mode", mode, ());
+    let interval = table.or("stream_interval", |value| stream_interval(value, longest), longest.min(STREAM_INTERVAL));
+    mode?;
+    Ok(Revocation { stream_interval: interval? })
+}
+
+/// Short, since an open stream outlives its session by about this; not too short, since each gateway asks so often.
+/// What was revoked is seen before it is forgotten.
+fn stream_interval(value: &Value<'_>, longest: Duration) -> Read<Duration> {
+    let span = values::duration(value)?;
+    match () {
+        () if span < SHORTEST_STREAM_INTERVAL => {
+            Err(value.refuse(format_args!("write at least \"{}\"", values::shown(SHORTEST_STREAM_INTERVAL))))
+        }
+        () if span > longest => {
+            let longest = values::shown(longest);
+            Err(value.refuse(format_args!("write at most \"{longest}\", or raise tokens.access_ttl if that is short")))
+        }
+        () => Ok(span),
+    }
 }
 
 fn mode(value: &Value<'_>) -> Read<()> {
