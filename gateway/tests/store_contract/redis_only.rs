@@ -6,12 +6,16 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::ids::Jti;
+use portcullis::ids::{Jti, SessionId};
 use portcullis::limit::Backoff;
+use portcullis::metrics::Metrics;
+use portcullis::policy::{Grants, Known};
 use portcullis::secret::Secret;
 use portcullis::session::{Cap, Cause, Rotation, WhenFull};
 use portcullis::store::redis::{Health, RedisStore};
 use portcullis::store::{Check, Ending, KeyPurpose, Standing, Store, StoreError, StoredKey};
+use portcullis::streams::carrier::{Carrier, Kind};
+use portcullis::streams::{Open, Streams, Watched};
 
 use crate::fixture::{
     EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, connect, opened, opening, secs, session, subject, take, token,
@@ -391,6 +395,50 @@ async fn a_prefix_that_would_break_hash_tags_is_refused() {
     for prefix in ["", "a{b}"] {
         assert!(RedisStore::connect(&Secret::new("redis://localhost"), TIMEOUT, 1, prefix).await.is_err());
     }
+}
+
+/// `cargo test -p portcullis --test store_contract -- --ignored --nocapture look`
+#[tokio::test]
+#[ignore = "a measurement, not a claim"]
+async fn what_a_look_at_ten_thousand_streams_costs() {
+    const STREAMS: u32 = 10_000;
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    };
+    let streams = Arc::new(Streams::new(Arc::new(Metrics::new())));
+    let before = resident();
+    let open: Vec<_> = (0..STREAMS).map(|number| begin(&streams, &store, &format!("user-{number}"))).collect();
+    let after = resident();
+    for round in 0..5 {
+        server.ask(&["CONFIG", "RESETSTAT"]);
+        let began = Instant::now();
+        streams.look(&store, MEMORY.access_life, NOW).await;
+        let stats = server.ask(&["INFO", "commandstats"]);
+        let redis = stats.lines().find(|line| line.starts_with("cmdstat_evalsha")).unwrap_or_default();
+        println!("round {round}: {:?}; {redis}", began.elapsed());
+    }
+    println!("{} bytes a stream, with its caller and carrier", (after - before) / u64::from(STREAMS));
+    assert!(open.iter().all(|open| open.ended().is_none()));
+}
+
+fn begin(streams: &Arc<Streams>, store: &RedisStore, name: &str) -> Open {
+    let subject = subject(name);
+    let known = Arc::new(Known {
+        sid: SessionId::random(store.partition(&subject)),
+        jti: Jti::random(),
+        epoch: 0,
+        grants: Grants::default(),
+        authenticated_at: NOW,
+        issued_at: NOW,
+        expires_at: NOW,
+        subject,
+    });
+    let watched = Watched { known, ends_at: NOW.after(secs(60)), confirmed_at: NOW };
+    streams.begin(&Arc::new(Carrier::default()), Kind::Bytes, Some(watched))
 }
 
 /// What is logged on this thread, where a test's whole runtime lives.
