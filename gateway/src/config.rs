@@ -24,6 +24,7 @@ mod addresses;
 mod errors;
 mod hints;
 mod names;
+mod origins;
 mod reader;
 mod resolve;
 mod secrets;

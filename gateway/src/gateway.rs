@@ -15,6 +15,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 use crate::clock::Clock;
+use crate::cors::Preflight;
 use crate::identity::{self, Assertion};
 use crate::inbound::Inbound;
 use crate::inbound::client::Origin;
@@ -23,6 +24,7 @@ use crate::limiter::{Limiter, Uncounted};
 use crate::metrics::Metrics;
 use crate::policy::{Permit, Policy};
 use crate::problem::{Denied, Problem};
+use crate::reply::{self, Reply};
 use crate::routing::{Endpoint, Found, Target};
 use crate::session::endpoints::{Call, MAX_BODY};
 use crate::streams::Streams;
@@ -64,7 +66,8 @@ impl Gateway {
             Found::OtherMethods(allowed) => return Err(Denied::MethodNotAllowed { allowed }),
             Found::Nothing => return Err(Denied::NoRoute),
         };
-        journey.route = Some(Arc::clone(route)); // So that refusals are labelled too.
+        journey.route = Some(Arc::clone(route)); // So that refusals are labelled too, and pages can read them.
+        journey.outgoing.sharing = route.cors.as_ref().map(|cors| cors.answer(request.headers));
         let uncounted = match route.target {
             Target::Endpoint(Endpoint::Login) => Uncounted::Refuse,
             Target::Endpoint(_) | Target::Upstream { .. } => Uncounted::CountLocally,
@@ -73,6 +76,21 @@ impl Gateway {
         snapshot.limiter.take(&takes, uncounted, journey.now, &mut journey.outgoing.readings).await?;
         let caller = snapshot.auth.identify(route, request, journey.now, &mut journey.outgoing).await?;
         Policy::permit(route, caller)
+    }
+
+    /// The answer to a preflight, if the request that is to come takes a route with terms for other pages. It
+    /// brings no credentials and takes from no limit; what is to come does, like any other request.
+    fn preflight(&self, request: &Inbound<'_>, journey: &mut Journey) -> Option<Reply> {
+        let asked = Preflight::read(request.method, request.headers).filter(|_| journey.reading.is_ok())?;
+        let snapshot = Arc::clone(&journey.snapshot);
+        let Found::Route(route) = snapshot.routes.find(request.host, request.path, &asked.method) else { return None };
+        let cors = route.cors.as_ref()?;
+        let methods = snapshot.routes.methods_under(cors, request.host, request.path, &asked.methods());
+        let (sharing, outcome) = cors.preflight(&asked, methods);
+        self.metrics.preflight(&route.id, outcome);
+        journey.route = Some(Arc::clone(route));
+        journey.outgoing.sharing = Some(sharing);
+        Some(reply::empty(StatusCode::NO_CONTENT))
     }
 
     /// Answers a request that is meant for the gateway itself.
@@ -128,6 +146,9 @@ impl ProxyHttp for Gateway {
     /// Admits the request, or refuses it; serves what is meant for the gateway itself.
     async fn request_filter(&self, session: &mut Session, journey: &mut Journey) -> Result<bool> {
         let request = exchange::inbound(session.req_header(), &journey.origin);
+        if let Some(reply) = self.preflight(&request, journey) {
+            return exchange::answer(session, journey, reply).await.map(|()| ANSWERED);
+        }
         let permit = match self.admit(&request, journey).await {
             Ok(permit) => permit,
             Err(denied) => return self.refuse(session, journey, &denied).await,

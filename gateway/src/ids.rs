@@ -112,6 +112,10 @@ text_id!(
     LimitId, 64, name_byte
 );
 text_id!(
+    /// The name that the configuration gives to terms for pages of other origins.
+    CorsId, 64, name_byte
+);
+text_id!(
     /// Names one request in logs, problems and the `X-Request-Id` header.
     RequestId, 64, name_byte
 );

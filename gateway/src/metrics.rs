@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
-use crate::ids::{LimitId, UpstreamId};
+use crate::cors;
+use crate::ids::{LimitId, RouteId, UpstreamId};
 use crate::session::Rotation;
 use crate::store::StoreError;
 
@@ -50,6 +51,8 @@ table! {
     request_duration: HistogramVec = "request_duration_seconds" ["route"] in REQUEST_BUCKETS;
     /// Requests refused, by route and reason.
     denied: IntCounterVec = "denied_total" ["route", "reason"];
+    /// Preflights of pages of other origins, by route and what stood in the way; allowed if nothing did.
+    preflights: IntCounterVec = "preflights_total" ["route", "outcome"];
     /// Requests on their way.
     requests_in_flight: IntGauge = "requests_in_flight" [];
     /// Connections of clients.
@@ -216,6 +219,11 @@ impl Metrics {
     /// A request was refused.
     pub fn denied(&self, route: &str, reason: &str) {
         self.denied.with_label_values(&[route, reason]).inc();
+    }
+
+    /// A preflight was answered.
+    pub fn preflight(&self, route: &RouteId, outcome: cors::Outcome) {
+        self.preflights.with_label_values(&[route.as_str(), outcome.name()]).inc();
     }
 
     /// An access token was issued.

@@ -1,11 +1,12 @@
-//! What travels with the answer to a request, whatever that answer turns out to be: what limits said, and
-//! cookies that change. It is filled while the request is decided on, and written once, by what sends the
+//! What travels with the answer to a request, whatever that answer turns out to be: what limits said,
+//! cookies that change, and which pages may read it. It is filled while the request is decided on, and written once, by what sends the
 //! answer. It decides nothing.
 
 use std::sync::Arc;
 
 use http::HeaderValue;
 
+use crate::cors::Sharing;
 use crate::limiter::Reading;
 use crate::session::issue::TokenPair;
 
@@ -16,6 +17,8 @@ pub struct Outgoing {
     pub readings: Vec<Reading>,
     /// What becomes of the browser's cookies.
     pub cookies: CookieChange,
+    /// Which pages of other origins may read it, if that is for us to say.
+    pub sharing: Option<Sharing>,
 }
 
 /// What becomes of the cookies that hold tokens.

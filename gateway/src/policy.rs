@@ -134,6 +134,7 @@ mod tests {
             policy: policy.clone(),
             target: Target::Endpoint(Endpoint::Me),
             limits: Vec::new(),
+            cors: None,
             forward_token: false,
             cookies: false,
             without_store: WithoutStore::Refuse,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::Method;
 use thiserror::Error;
 
+use crate::cors::Cors;
 use crate::ids::{RouteId, UpstreamId};
 use crate::limit::Limit;
 use crate::policy::Policy;
@@ -36,6 +37,8 @@ pub struct Route {
     pub target: Target,
     /// What limits it, in the order they are taken.
     pub limits: Vec<Arc<Limit>>,
+    /// What pages of other origins may do; what the upstream says of them is passed on if `None`.
+    pub cors: Option<Arc<Cors>>,
     /// Whether the upstream gets to see the access token, in `Authorization` or in its cookie.
     pub forward_token: bool,
     /// Whether tokens may come in cookies.
@@ -193,6 +196,15 @@ impl RouteTable {
             }
         }
         if others.is_empty() { Found::Nothing } else { Found::OtherMethods(distinct(others)) }
+    }
+
+    /// The methods of `some` that a path answers under the terms `cors` for pages of other origins.
+    pub fn methods_under(&self, cors: &Cors, host: &str, path: &str, some: &[Method]) -> Vec<Method> {
+        let under = |method: &&Method| match self.find(host, path, method) {
+            Found::Route(route) => route.cors.as_deref() == Some(cors),
+            Found::OtherMethods(_) | Found::Nothing => false,
+        };
+        some.iter().filter(under).cloned().collect()
     }
 
     /// The routes, most specific first.

@@ -86,6 +86,9 @@ impl Question {
         for limit in &route.limits {
             row(text, "limit", describe_limit(limit));
         }
+        if let Some(cors) = &route.cors {
+            row(text, "cors", &cors.id);
+        }
         row(text, "policy", routes::policy(&route.policy));
         let caller = self.caller(config, route)?;
         row(text, "caller", caller.known().map_or("anonymous", |known| known.subject.as_str()));

@@ -52,7 +52,6 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
     ("", &["redis", "database", "storage"], "write [store] with a url"),
     ("", &["log", "logs", "logging", "access_log"], "write [telemetry]"),
     ("", &["metrics", "health"], "metrics and health are served by [admin]"),
-    ("", &["cors"], "this version does not answer CORS preflights: let the upstream do it"),
     ("route", &["backend", "service", "cluster", "proxy_pass", "target", "to"], r#"write upstream = "NAME""#),
     (
         "route",
@@ -88,6 +87,15 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
     ("upstreams", &["tls", "weights", "weight"], "this version does not have it"),
     ("limits", &["by", "key", "scope"], r#"write per = "user", "address", "account" or "route""#),
     ("limits", &["requests", "period", "window", "limit", "average"], r#"write rate = "100/min""#),
+    (
+        "cors",
+        &["origin", "allow_origins", "allow_origin", "allowed_origins"],
+        r#"write origins = ["https://app.example.com"]"#,
+    ),
+    ("cors", &["allow_credentials"], "write credentials = true"),
+    ("cors", &["allow_methods", "allowed_methods"], "write methods, or leave it out to allow what is routed"),
+    ("cors", &["allow_headers", "allowed_headers"], r#"write headers = ["X-Client"]"#),
+    ("cors", &["expose_headers", "exposed_headers"], r#"write expose = ["X-Total-Count"]"#),
     ("tokens", &["secret", "signing_key", "private_key"], r#"write key = { env = "NAME" } or { file = "PATH" }"#),
     ("tokens", &["expiry", "ttl", "exp"], r#"write access_ttl = "15m" or refresh_ttl = "7d""#),
     ("login", &["url", "endpoint"], "write upstream and path"),

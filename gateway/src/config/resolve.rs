@@ -9,6 +9,7 @@ use super::{Config, addresses};
 use cookies::Surroundings;
 
 mod cookies;
+mod cors;
 mod endpoints;
 mod limits;
 mod listeners;
@@ -30,6 +31,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
     let remembered = tokens.as_ref().ok().map(|tokens| tokens.memory().access_life);
     let revocation = top.section("revocation", |table| store::revocation(table, remembered));
     let limits = limits::all(top);
+    let terms = cors::all(top);
     let (pools, upstreams) = upstreams::all(top, &entrances);
     let login = top.optional("login", |value| login::login(value, &pools, &limits));
     let around = Surroundings {
@@ -39,8 +41,9 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
     };
     let cookies = top.optional("cookies", |value| cookies::cookies(value, &around));
     let cap = top.section("sessions", |table| sessions::cap(table, !matches!(login, Ok(None))));
-    let endpoints = endpoints::all(top, &login, &limits);
-    let routes = routes::all(top, endpoints, &routes::Known { pools: &pools, limits: &limits, cookies: &cookies });
+    let endpoints = endpoints::all(top, &login, &limits, &terms);
+    let routes =
+        routes::all(top, endpoints, &routes::Known { pools: &pools, limits: &limits, cors: &terms, cookies: &cookies });
     let telemetry = top.section("telemetry", process::telemetry);
     let shutdown = top.section("shutdown", process::shutdown);
     Ok(Config {

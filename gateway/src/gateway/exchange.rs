@@ -5,12 +5,13 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HeaderName, SET_COOKIE};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HeaderName, SET_COOKIE, VARY};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
+use crate::cors::Sharing;
 use crate::inbound::client::{Origin, X_REQUEST_ID};
 use crate::inbound::{Inbound, Malformed, framing, path};
 use crate::journey::Journey;
@@ -130,12 +131,16 @@ pub fn guard_cookies(head: &mut ResponseHeader, journey: &Journey) {
     }
 }
 
-/// Adds what every answer carries: the request's name, what limits said, and cookies that change.
+/// Adds what every answer carries: the request's name, what limits said, which pages may read it, and cookies
+/// that change.
 pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<Error>> {
     head.insert_header(X_REQUEST_ID, journey.request_id.as_str())?;
     if let Some((limits, policies)) = limiter::headers(&journey.outgoing.readings) {
         head.insert_header(RATE_LIMIT, limits)?;
         head.insert_header(RATE_LIMIT_POLICY, policies)?;
+    }
+    if let Some(sharing) = &journey.outgoing.sharing {
+        share(head, sharing)?;
     }
     let cookies = journey.outgoing.cookies.lines();
     if !cookies.is_empty() {
@@ -143,4 +148,28 @@ pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<
         head.insert_header(CACHE_CONTROL, "private, no-store")?;
     }
     cookies.iter().try_for_each(|line| head.append_header(SET_COOKIE, line.clone()).map(|_| ()))
+}
+
+/// Says which pages may read the answer. There is one writer: what a server says of it is dropped, or browsers
+/// would find two words for one thing, and heed neither.
+fn share(head: &mut ResponseHeader, sharing: &Sharing) -> Result<(), Box<Error>> {
+    let theirs: Vec<HeaderName> =
+        head.headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
+    for name in theirs {
+        head.remove_header(&name);
+    }
+    for (name, value) in &sharing.headers {
+        head.insert_header(name, value)?;
+    }
+    let varies = sharing.vary.iter().copied().filter(|name| !varies_by(&head.headers, name)).collect::<Vec<_>>();
+    if !varies.is_empty() {
+        head.append_header(VARY, varies.join(", "))?;
+    }
+    Ok(())
+}
+
+/// Whether caches know already that an answer depends on this header of the request (RFC 9110 §12.5.5).
+fn varies_by(headers: &HeaderMap, name: &str) -> bool {
+    let lists = headers.get_all(VARY).iter().filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim).any(|other| other == "*" || other.eq_ignore_ascii_case(name))
 }

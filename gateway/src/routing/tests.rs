@@ -1,4 +1,6 @@
 use super::*;
+use crate::cors::{Pages, RequestHeaders};
+use crate::ids::CorsId;
 
 fn route(id: &str, host: &str, path: &str, methods: &[Method]) -> Arc<Route> {
     Arc::new(Route {
@@ -9,6 +11,7 @@ fn route(id: &str, host: &str, path: &str, methods: &[Method]) -> Arc<Route> {
         policy: Policy::Public,
         target: Target::Endpoint(Endpoint::Me),
         limits: Vec::new(),
+        cors: None,
         forward_token: false,
         cookies: false,
         without_store: WithoutStore::Refuse,
@@ -137,4 +140,33 @@ fn a_rewrite_moves_parameters_and_the_rest() {
     assert_eq!(error("/{y}"), RewriteError::UnknownParam("y".to_owned()));
     assert_eq!(error("/a/../b"), RewriteError::Text);
     assert_eq!(error("/a?b=c"), RewriteError::Text);
+}
+
+#[test]
+fn methods_stand_under_the_terms_of_their_own_route() {
+    let terms = |id: &str| {
+        Arc::new(Cors {
+            id: CorsId::parse(id).unwrap(),
+            pages: Pages::All,
+            methods: None,
+            headers: RequestHeaders::Any,
+            exposed: Vec::new(),
+            max_age: Duration::ZERO,
+        })
+    };
+    let under = |id: &str, path: &str, methods: &[Method], cors: &Arc<Cors>| {
+        let cors = Some(Arc::clone(cors));
+        Arc::new(Route { cors, ..Route::clone(&route(id, "*", path, methods)) })
+    };
+    let (app, other) = (terms("app"), terms("other"));
+    let table = RouteTable::new(vec![
+        under("read", "/posts/*", &[Method::GET], &app),
+        under("write", "/posts/*", &[Method::POST, Method::PUT], &other),
+        under("one", "/posts/{id}", &[Method::PUT], &app),
+        route("delete", "*", "/posts/*", &[Method::DELETE]),
+    ]);
+    let some = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
+    assert_eq!(table.methods_under(&app, "a", "/posts", &some), [Method::GET, Method::HEAD]);
+    assert_eq!(table.methods_under(&other, "a", "/posts", &some), [Method::POST, Method::PUT]);
+    assert_eq!(table.methods_under(&app, "a", "/posts/1", &some), [Method::GET, Method::HEAD, Method::PUT]);
 }

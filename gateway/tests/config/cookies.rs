@@ -60,8 +60,8 @@ fn what_a_browser_would_drop_is_refused() {
         one name: portcullis.toml:16 cookies: access and refresh name one cookie; write two names
         always due: portcullis.toml:17 cookies.early_refresh: tokens would be renewed over and over; write at most "450s", half of access_ttl
         strict rotation: portcullis.toml:17 cookies: browsers send several requests at once with one token, which a shorter [tokens] retry_window takes for theft; write "5s" or more there
-        a path: portcullis.toml:17 cookies.trusted_origins: an origin has a host in lower case, as browsers write it, and no path
-        everybody: portcullis.toml:17 cookies.trusted_origins: an origin begins with https:// or http://
+        a path: portcullis.toml:17 cookies.trusted_origins: "https://app.example.com/" is no origin: an origin has a host in lower case, as browsers write it, and no path; write "https://app.example.com"
+        everybody: portcullis.toml:17 cookies.trusted_origins: "*" is every page that there is; name the origins that you trust
         a route without the section: portcullis.toml:16 route.posts.cookies: there are no cookies without [cookies]; write it, or leave this out
         a route that looks at none: portcullis.toml:16 route.posts.cookies: a public route looks at no credentials; leave this out, or write policy = "optional"
         "##);

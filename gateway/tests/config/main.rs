@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod cookies;
+mod cors;
 mod mistakes;
 mod properties;
 mod secrets;

@@ -4,6 +4,7 @@
 
 mod caps;
 mod cookies;
+mod cors;
 mod failure;
 mod forwarding;
 mod identity;

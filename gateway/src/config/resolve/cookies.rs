@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::config::reader::{Read, Table, Value};
-use crate::config::{Listener, Tokens};
+use crate::config::{Listener, Tokens, origins};
 use crate::config::{reader::Wrong, values};
 use crate::cookies::{CookieLife, CookieName, Cookies, Deliver, SameSite};
 use crate::cors::Origins;
@@ -41,7 +41,7 @@ pub(super) fn cookies(value: &Value<'_>, around: &Surroundings<'_>) -> Read<Cook
         let life = table.or("life", life, CookieLife::Tokens);
         let deliver = table.or("deliver", deliver, Deliver::Cookies);
         let early_refresh = early_refresh(table, around.tokens);
-        let trusted_origins = table.or("trusted_origins", origins, Origins::default());
+        let trusted_origins = table.or("trusted_origins", origins::origins, Origins::default());
         let everywhere = table.or("everywhere", Value::flag, true);
         check_retry_window(table, around.tokens)?;
         let (access, refresh) = (access?, refresh?);
@@ -107,14 +107,6 @@ fn life(value: &Value<'_>) -> Read<CookieLife> {
 
 fn deliver(value: &Value<'_>) -> Read<Deliver> {
     value.choose("choice", &[("cookies", Deliver::Cookies), ("body", Deliver::Body), ("both", Deliver::Both)])
-}
-
-fn origins(value: &Value<'_>) -> Read<Origins> {
-    let mut origins = Origins::default();
-    for one in value.list(|value| Ok(value.clone()))? {
-        one.parse(|raw| origins.add(raw).map_err(Wrong::from))?;
-    }
-    Ok(origins)
 }
 
 /// A token is not renewed before half of its life is over, or each request would.

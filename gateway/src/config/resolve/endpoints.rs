@@ -8,6 +8,7 @@ use http::Method;
 use crate::config::names::Names;
 use crate::config::reader::{Read, Spot, Table, Value};
 use crate::config::values;
+use crate::cors::Cors;
 use crate::ids::RouteId;
 use crate::limit::{Limit, LimitBy};
 use crate::policy::Policy;
@@ -32,6 +33,7 @@ struct Shared {
     host: HostPattern,
     limits: Vec<Arc<Limit>>,
     login_limits: Vec<Arc<Limit>>,
+    cors: Option<Arc<Cors>>,
 }
 
 /// Reads `[auth]`: the routes of our endpoints, those with mistakes left out. Without login there are no
@@ -40,6 +42,7 @@ pub(super) fn all<'d>(
     top: &mut Table<'d>,
     login: &Read<Option<LoginAndLimits>>,
     names: &Names<Arc<Limit>>,
+    terms: &Names<Arc<Cors>>,
 ) -> Read<Vec<Placed<'d>>> {
     let can_log_in = !matches!(login, Ok(None));
     let login_limits = login.as_ref().ok().and_then(Option::as_ref).map(|(_, limits)| limits.clone());
@@ -47,11 +50,13 @@ pub(super) fn all<'d>(
         let enabled = table.or("enabled", |value| enabled(value, can_log_in), true);
         let host = table.or("host", values::host_pattern, HostPattern::Any);
         let limits = table.or("limits", |value| limits::list(value, names, allow), Vec::new());
+        let cors = table.optional("cors", |value| terms.find(value));
         let paths = PATHS.map(|(endpoint, key, default)| place(table, endpoint, key, default, can_log_in));
         if !enabled? {
             return Ok(Vec::new());
         }
-        let shared = Shared { host: host?, limits: limits?, login_limits: login_limits.unwrap_or_default() };
+        let shared =
+            Shared { host: host?, limits: limits?, login_limits: login_limits.unwrap_or_default(), cors: cors? };
         let mut placed = Vec::new();
         for (endpoint, path, spot) in paths.into_iter().flatten().flatten() {
             if endpoint == Endpoint::Sessions {
@@ -124,6 +129,7 @@ fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> Arc<Route> {
         policy,
         target: Target::Endpoint(endpoint),
         limits: limits.clone(),
+        cors: shared.cors.clone(),
         forward_token: false,
         cookies: true,
         without_store: WithoutStore::Refuse,

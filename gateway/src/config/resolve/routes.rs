@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::config::names::Names;
 use crate::config::reader::{Read, Spot, Table, Value};
 use crate::config::values;
+use crate::cors::Cors;
 use crate::ids::{RouteId, UpstreamId};
 use crate::limit::{Limit, LimitBy};
 use crate::policy::Policy;
@@ -25,6 +26,7 @@ const ROUTE: &str = "what matches no route is refused, so nothing would be serve
 pub(super) struct Known<'a> {
     pub(super) pools: &'a Names<UpstreamId>,
     pub(super) limits: &'a Names<Arc<Limit>>,
+    pub(super) cors: &'a Names<Arc<Cors>>,
     pub(super) cookies: &'a Read<Option<CookieTerms>>,
 }
 
@@ -56,6 +58,7 @@ fn route<'d>(table: &mut Table<'d>, known: &Known<'_>) -> Read<Placed<'d>> {
     let rewrite = table.find("rewrite");
     let policy = table.required("policy", policy, POLICY);
     let limits = route_limits(table, known.limits, policy.as_ref().ok());
+    let cors = table.optional("cors", |value| known.cors.find(value));
     let forward_token = table.or("forward_token", Value::flag, false);
     let cookies = cookies(table, known.cookies, policy.as_ref().ok());
     let without_store = table.or("without_store", without_store, WithoutStore::Refuse);
@@ -70,6 +73,7 @@ fn route<'d>(table: &mut Table<'d>, known: &Known<'_>) -> Read<Placed<'d>> {
         policy: policy?,
         target: Target::Upstream { id: upstream?, rewrite: rewrite? },
         limits: limits?,
+        cors: cors?,
         forward_token: forward_token?,
         cookies: cookies?,
         without_store: without_store?,
