@@ -108,9 +108,9 @@ on_both_stores! {
         }
         let limited = stack.anonymous().try_login("ALICE", Client::PASSWORD).await;
         assert_eq!(limited.problem(), "429 over_limit: Slow down");
-        assert_eq!(limited.header("retry-after"), "1");
+        assert!((40..=60).contains(&limited.header("retry-after").parse().unwrap()), "{limited:?}");
         assert_eq!(stack.anonymous().try_login("bob", "whatever password").await.reason(), "bad_credentials");
-        stack.clock.advance(Duration::from_secs(1));
+        stack.clock.advance(Duration::from_mins(1));
         assert_eq!(stack.anonymous().try_login("alice", Client::PASSWORD).await.status, 200);
         stack.stop_backend().await;
         assert_eq!(stack.anonymous().try_login("alice", Client::PASSWORD).await.reason(), "over_limit", "nobody is asked");
