@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::cors::Origins;
 use crate::csrf;
 use crate::inbound::Malformed;
+use crate::routing::Route;
 use crate::session::issue::TokenPair;
 
 /// The most bytes of names and values of both cookies: what every browser keeps (RFC 6265 §6.1).
@@ -152,9 +153,9 @@ pub struct TooLarge {
 }
 
 impl Cookies {
-    /// What requests that bring them are held against.
-    pub fn target(&self) -> csrf::Target<'_> {
-        csrf::Target { secure: self.secure, trusted: &self.trusted_origins }
+    /// What requests for `route` that bring them are held against.
+    pub fn target<'a>(&'a self, route: &'a Route) -> csrf::Target<'a> {
+        csrf::Target { secure: self.secure, trusted: &self.trusted_origins, shared: route.cors.as_deref() }
     }
 
     /// Reads both tokens. What is there twice is refused: one of the two was planted (cookie tossing).

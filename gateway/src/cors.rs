@@ -103,6 +103,16 @@ impl Outcome {
     }
 }
 
+impl Cors {
+    /// Whether pages of `origin` may send requests with cookies, and so mean to.
+    pub fn takes_cookies_of(&self, origin: &str) -> bool {
+        match &self.pages {
+            Pages::All => false,
+            Pages::Of { origins, credentials } => *credentials && origins.allows(origin),
+        }
+    }
+}
+
 impl<'a> Preflight<'a> {
     /// The question that a request asks, if it is a preflight.
     pub fn read(method: &Method, headers: &'a HeaderMap) -> Option<Self> {

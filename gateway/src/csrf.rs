@@ -5,7 +5,7 @@
 use http::header::{CONTENT_TYPE, HeaderName, ORIGIN, UPGRADE};
 use http::{HeaderMap, Method};
 
-use crate::cors::Origins;
+use crate::cors::{Cors, Origins};
 use crate::inbound::Inbound;
 use crate::problem::Denied;
 
@@ -19,6 +19,14 @@ pub struct Target<'a> {
     pub secure: bool,
     /// Further origins whose requests may change something.
     pub trusted: &'a Origins,
+    /// What the route shares with pages of other origins: if with their cookies, then their requests are meant too.
+    pub shared: Option<&'a Cors>,
+}
+
+impl Target<'_> {
+    fn trusts(&self, origin: &str) -> bool {
+        self.trusted.allows(origin) || self.shared.is_some_and(|cors| cors.takes_cookies_of(origin))
+    }
 }
 
 /// Where a request says that it comes from.
@@ -36,7 +44,7 @@ enum Sender<'a> {
 pub fn check(request: &Inbound<'_>, target: Target<'_>) -> Result<(), Denied> {
     if is_websocket(request.headers) {
         return match origin(request.headers)? {
-            Some(origin) if is_ours(origin, request, target) || target.trusted.allows(origin) => Ok(()),
+            Some(origin) if is_ours(origin, request, target) || target.trusts(origin) => Ok(()),
             _ => Err(Denied::CrossSite), // RFC 6455 §10.2: every browser sends it.
         };
     }
@@ -45,7 +53,7 @@ pub fn check(request: &Inbound<'_>, target: Target<'_>) -> Result<(), Denied> {
     }
     match sender(request, target)? {
         Sender::Ourselves => Ok(()),
-        Sender::Elsewhere(Some(origin)) if target.trusted.allows(origin) => Ok(()),
+        Sender::Elsewhere(Some(origin)) if target.trusts(origin) => Ok(()),
         Sender::Elsewhere(_) | Sender::Unknown => Err(Denied::CrossSite),
     }
 }
@@ -55,7 +63,7 @@ pub fn check(request: &Inbound<'_>, target: Target<'_>) -> Result<(), Denied> {
 pub fn check_login(request: &Inbound<'_>, target: Target<'_>) -> Result<(), Denied> {
     match sender(request, target)? {
         Sender::Ourselves => Ok(()),
-        Sender::Elsewhere(Some(origin)) if target.trusted.allows(origin) => Ok(()),
+        Sender::Elsewhere(Some(origin)) if target.trusts(origin) => Ok(()),
         // No page can send JSON elsewhere without asking first (Fetch §3.3).
         Sender::Unknown if is_json(request.headers) => Ok(()),
         Sender::Elsewhere(_) | Sender::Unknown => Err(Denied::CrossSite),
@@ -134,7 +142,7 @@ mod tests {
             headers: &headers,
             client: std::net::IpAddr::from([192, 0, 2, 1]),
         };
-        check(&request, Target { secure, trusted: &trusted }).is_ok()
+        check(&request, Target { secure, trusted: &trusted, shared: None }).is_ok()
     }
 
     #[test]

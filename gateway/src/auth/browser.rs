@@ -30,7 +30,7 @@ pub(super) struct Visit<'a> {
 impl Authenticator {
     /// Who pays this visit. Cookies come along unasked, so where anybody may read, dead ones are no obstacle.
     pub(super) async fn by_cookies(&self, visit: Visit<'_>, outgoing: &mut Outgoing) -> Result<Caller, Denied> {
-        csrf::check(visit.request, visit.cookies.target())?;
+        csrf::check(visit.request, visit.cookies.target(visit.route))?;
         let caller = match visit.held {
             Held { access, refresh: Some(refresh) } => self.by_refresh(&visit, access, refresh, outgoing).await,
             Held { access: Some(access), refresh: None } => {

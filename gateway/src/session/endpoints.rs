@@ -115,7 +115,7 @@ impl Endpoints {
             (Some(sent), _) => Ok(Some((sent, Carried::InBody))),
             (None, Some(held)) => {
                 let cookies = self.cookies().ok_or(Denied::NoCredential)?;
-                csrf::check(&call.request, cookies.target())?;
+                csrf::check(&call.request, cookies.target(call.permit.route()))?;
                 Ok(Some((held, Carried::InCookie)))
             }
             (None, None) => Ok(None),

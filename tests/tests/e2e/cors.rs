@@ -1,7 +1,9 @@
 //! Pages of other origins: those that a route names may read its answers, refusals included; all others are
 //! served like anybody, and their browsers are told nothing.
 
-use portcullis_tests::{Answer, Client, Kind, Stack};
+use std::time::Duration;
+
+use portcullis_tests::{Answer, Client, Kind, Stack, Visitor};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -273,4 +275,27 @@ async fn there_is_one_writer_where_there_are_terms() {
     assert_eq!(said(&theirs), ["allow-credentials", "allow-origin", "allow-private-network", "expose-headers"]);
     assert_eq!(theirs.header("access-control-allow-origin"), EVIL, "without terms it is not for us to say");
     assert_eq!(theirs.header("vary"), "Accept-Encoding");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_may_send_cookies_may_change_something_with_them() {
+    let stack = Stack::builder(Kind::Embedded).extra(TERMS).extra("[cookies]\n").start().await;
+    let mut alice = Visitor::new(&stack.anonymous());
+    alice.login("alice").await;
+    for (name, origin, path, status) in [
+        ("a page that the route names", APP, "/page/x", 200),
+        ("another one", EVIL, "/page/x", 403),
+        ("a page that another route names", APP, "/echo/x", 403),
+        ("our endpoints share as [auth] says", APP, "/auth/sessions/x", 404),
+    ] {
+        let request = alice.request(Method::DELETE, path).header("origin", origin);
+        let answer = alice.send(request.header("sec-fetch-site", "same-site")).await;
+        assert_eq!(answer.status, status, "{name}: {}", answer.body);
+        assert!(status != 403 || answer.reason() == "cross_site", "{name}: {}", answer.body);
+    }
+    stack.clock.advance(Duration::from_mins(15));
+    let request = alice.request(Method::GET, "/page/x").header("origin", APP);
+    let renewed = alice.send(request).await;
+    assert_readable(&renewed, "renewed on the way");
+    assert_eq!(renewed.headers.get_all("set-cookie").iter().count(), 2);
 }

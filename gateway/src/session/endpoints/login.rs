@@ -53,7 +53,7 @@ impl Endpoints {
     pub(super) async fn login(&self, call: &mut Call<'_>) -> Result<Reply, Denied> {
         let fields = Fields::read(call.request.headers, call.body)?;
         if let Some(cookies) = self.cookies().filter(|cookies| cookies.deliver.by_cookies()) {
-            csrf::check_login(&call.request, cookies.target())?;
+            csrf::check_login(&call.request, cookies.target(call.permit.route()))?;
         }
         let pair = self.log_in(&fields, call).await?;
         self.deliver(pair, self.cookies().map_or(Deliver::Body, |cookies| cookies.deliver), call)
