@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
 use thiserror::Error;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -23,6 +24,7 @@ use crate::gateway::snapshot::{Lasting, Snapshot};
 use crate::limiter::Limiter;
 use crate::listener::Acceptor;
 use crate::metrics::{Metrics, ReloadOutcome};
+use crate::session::revoker::Revoker;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::measured::Measured;
 use crate::store::redis::RedisStore;
@@ -70,6 +72,7 @@ pub struct App {
     readiness: Arc<Readiness>,
     streams: Arc<Streams>,
     clock: Clock,
+    revoker: Arc<Revoker>,
     background: CancellationToken,
 }
 
@@ -87,11 +90,15 @@ impl App {
         readiness.keys_known(keyring.current().is_ok());
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::build(&config, keyring, &lasting)));
         let streams = Arc::new(Streams::new(Arc::clone(&metrics)));
+        let background = CancellationToken::new();
+        let (ours, stop) = (Arc::clone(&lasting.store), background.child_token());
+        let revoker = Arc::new(Revoker::new(ours, Arc::clone(&metrics), clock.clone(), stop));
         let gateway = Gateway {
             current: Arc::clone(&current),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
             streams: Arc::clone(&streams),
+            revoker: Arc::clone(&revoker),
         };
         let acceptor = Acceptor::new(pingora::proxy::http_proxy(&engine_terms(), gateway), Arc::clone(&metrics));
         let mut addresses = BTreeMap::new();
@@ -102,8 +109,19 @@ impl App {
         let parts = AdminParts { metrics, readiness: Arc::clone(&readiness) };
         let admin = AdminServer::start(config.admin, parts).await;
         let admin = admin.map_err(|why| listen_error("admin", config.admin, why))?;
-        let background = CancellationToken::new();
-        let app = Self { config, current, lasting, acceptor, addresses, admin, readiness, streams, clock, background };
+        let app = Self {
+            config,
+            current,
+            lasting,
+            acceptor,
+            addresses,
+            admin,
+            readiness,
+            streams,
+            revoker,
+            clock,
+            background,
+        };
         app.watch_store();
         app.renew_keys();
         app.watch_streams();
@@ -152,18 +170,23 @@ impl App {
     }
 
     /// Says that it is not ready, goes on serving for a while so that others notice, then stops accepting
-    /// and waits for requests in flight; streams that are still open then are told to go: whether all ended.
+    /// and waits for requests in flight and revocations; streams that are still open then are told to go: whether all
+    /// of them ended.
     pub async fn shut_down(self) -> bool {
         self.readiness.drain();
         tokio::time::sleep(self.config.shutdown.notice).await;
-        let mut drained = self.acceptor.drain(self.config.shutdown.deadline).await;
+        let deadline = self.config.shutdown.deadline;
+        let end = Instant::now() + deadline;
+        self.revoker.hurry();
+        let mut drained = self.acceptor.drain(deadline).await;
+        let revoked = self.revoker.drain(end).await;
         if !drained {
             self.streams.end_all(Cause::Leaving);
             drained = self.acceptor.drain(PATIENCE).await;
         }
         self.background.cancel();
         self.admin.stop().await;
-        drained
+        drained && revoked
     }
 
     /// Keeps asking the store whether it works.

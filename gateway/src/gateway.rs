@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::StatusCode;
+use http::header::COOKIE;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -25,8 +26,9 @@ use crate::metrics::Metrics;
 use crate::policy::{Permit, Policy};
 use crate::problem::{Denied, Problem};
 use crate::reply::{self, Reply};
-use crate::routing::{Endpoint, Found, Target};
+use crate::routing::{Endpoint, Found, Revokes, Target};
 use crate::session::endpoints::{Call, MAX_BODY};
+use crate::session::revoker::Revoker;
 use crate::streams::Streams;
 
 pub mod exchange;
@@ -53,6 +55,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// Knows which answers go on.
     pub streams: Arc<Streams>,
+    /// Ends sessions because of what an upstream did.
+    pub revoker: Arc<Revoker>,
 }
 
 impl Gateway {
@@ -113,6 +117,18 @@ impl Gateway {
             Ok(reply) => exchange::answer(session, journey, reply).await.map(|()| ANSWERED),
             Err(denied) => self.refuse(session, journey, &denied).await,
         }
+    }
+
+    /// Ends the sessions that a success ends here; the caller's own cookies are worth nothing then.
+    async fn succeeded(&self, request: &RequestHeader, journey: &mut Journey) -> Result<()> {
+        let permit = forward::permit(journey)?;
+        let ends_own = permit.route().revokes == Some(Revokes::AllOfCaller);
+        let memory = journey.snapshot.endpoints.memory();
+        self.revoker.succeeded(permit, request.uri.path(), memory).await;
+        if ends_own && request.headers.contains_key(COOKIE) {
+            journey.snapshot.auth.forget(&mut journey.outgoing);
+        }
+        Ok(())
     }
 
     /// Answers a refusal.
@@ -194,8 +210,8 @@ impl ProxyHttp for Gateway {
         identity::assert(request, &assertion)
     }
 
-    /// Has an answer that may last watched, and adds to it what every answer carries; an interim one (RFC 9110 §15.2)
-    /// is passed on as it is.
+    /// Ends sessions if that is what a success means here, before anybody sees it; has an answer that may last watched;
+    /// adds what every answer carries. An interim one (RFC 9110 §15.2) is passed on as it is.
     async fn response_filter(
         &self,
         session: &mut Session,
@@ -207,6 +223,10 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         forward::answered(journey, &self.metrics);
+        // RFC 9110 §9.2.1: what was asked by a safe method has changed nothing.
+        if response.status.is_success() && !session.req_header().method.is_safe() {
+            self.succeeded(session.req_header(), journey).await?;
+        }
         lasting::register(session, response, journey, &self.streams)?;
         exchange::annotate(response, journey)
     }

@@ -71,8 +71,12 @@ table! {
     logins: IntCounterVec = "logins_total" ["outcome"];
     /// Refresh tokens presented, by outcome: rotated, replayed, shared, reused, ended, invalid or unknown.
     session_rotations: IntCounterVec = "session_rotations_total" ["outcome"];
-    /// Sessions ended on request, by scope.
+    /// Sessions ended before their time, by what ended them.
     sessions_ended: IntCounterVec = "sessions_ended_total" ["scope"];
+    /// Answers of upstreams that ended sessions, by when: at once, later, never (given up) or not even tried (overflowed).
+    revocations: IntCounterVec = "route_revocations_total" ["outcome"];
+    /// Revocations that wait for the store.
+    revocations_waiting: IntGauge = "route_revocations_waiting" [];
     /// What limits decided, by limit; local is one that the store could not count.
     limit_decisions: IntCounterVec = "limit_decisions_total" ["limit", "outcome"];
     /// Whether the store answers.
@@ -144,6 +148,19 @@ impl RotationOutcome {
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// What became of a revocation that an upstream's answer asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationOutcome {
+    /// It was done before the answer went out.
+    AtOnce,
+    /// It was done when the store was back.
+    Later,
+    /// The store was gone for too long.
+    GivenUp,
+    /// Too many others waited for the store.
+    Overflowed,
 }
 
 /// What became of a new configuration.
@@ -249,6 +266,22 @@ impl Metrics {
     /// Sessions were ended.
     pub fn sessions_ended(&self, scope: &str, count: u64) {
         self.sessions_ended.with_label_values(&[scope]).inc_by(count);
+    }
+
+    /// A revocation is over.
+    pub fn revoked(&self, outcome: RevocationOutcome) {
+        let outcome = match outcome {
+            RevocationOutcome::AtOnce => "at_once",
+            RevocationOutcome::Later => "later",
+            RevocationOutcome::GivenUp => "given_up",
+            RevocationOutcome::Overflowed => "overflowed",
+        };
+        self.revocations.with_label_values(&[outcome]).inc();
+    }
+
+    /// A revocation waits for the store for as long as this is held.
+    pub fn revocation_waits(&self) -> Held {
+        Held::hold(&self.revocations_waiting)
     }
 
     /// A limit decided.

@@ -139,6 +139,7 @@ mod tests {
             cookies: false,
             without_store: WithoutStore::Refuse,
             read_timeout: None,
+            revokes: None,
         });
         Policy::permit(&route, caller.clone()).map_or_else(|denied| denied.reason(), |_| "passes")
     }

@@ -47,6 +47,8 @@ pub struct Route {
     pub without_store: WithoutStore,
     /// The longest silence of the upstream before the request fails; the upstream's own if `None`.
     pub read_timeout: Option<Duration>,
+    /// Whose sessions end when the upstream has done what it was asked.
+    pub revokes: Option<Revokes>,
 }
 
 /// The methods a route matches.
@@ -87,6 +89,30 @@ impl fmt::Display for Methods {
                 let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
                 f.write_str(&names.join(","))
             }
+        }
+    }
+}
+
+/// Whose sessions end with a successful (2xx) answer to a request that may change something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revokes {
+    /// The caller's, but for the one that asked.
+    OthersOfCaller,
+    /// The caller's.
+    AllOfCaller,
+    /// Those of the user whom a parameter of the path names.
+    AllOf {
+        /// The parameter.
+        param: Box<str>,
+    },
+}
+
+impl fmt::Display for Revokes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OthersOfCaller => f.write_str("the caller's other sessions"),
+            Self::AllOfCaller => f.write_str("all sessions of the caller"),
+            Self::AllOf { param } => write!(f, "all sessions of {{{param}}}"),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod issue;
 pub mod recheck;
 pub mod refresh_token;
 pub mod renewal;
+pub mod revoker;
 
 pub use cap::{Cap, WhenFull};
 pub use cause::Cause;

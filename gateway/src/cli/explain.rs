@@ -90,6 +90,9 @@ impl Question {
             row(text, "cors", &cors.id);
         }
         row(text, "policy", routes::policy(&route.policy));
+        if let Some(revokes) = &route.revokes {
+            row(text, "ends", format_args!("{revokes}, if it succeeds"));
+        }
         let caller = self.caller(config, route)?;
         row(text, "caller", caller.known().map_or("anonymous", |known| known.subject.as_str()));
         let permit = Policy::permit(route, caller)?;

@@ -40,10 +40,11 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
         tokens: tokens.as_ref().ok(),
     };
     let cookies = top.optional("cookies", |value| cookies::cookies(value, &around));
-    let cap = top.section("sessions", |table| sessions::cap(table, !matches!(login, Ok(None))));
+    let sessions = top.section("sessions", |table| Ok(sessions::sessions(table, !matches!(login, Ok(None)))));
     let endpoints = endpoints::all(top, &login, &limits, &terms);
-    let routes =
-        routes::all(top, endpoints, &routes::Known { pools: &pools, limits: &limits, cors: &terms, cookies: &cookies });
+    let revoke_on = sessions.as_ref().map_or(&[][..], |sessions| &sessions.revoke_on);
+    let known = routes::Known { pools: &pools, limits: &limits, cors: &terms, cookies: &cookies };
+    let routes = routes::all(top, endpoints, &known, revoke_on);
     let telemetry = top.section("telemetry", process::telemetry);
     let shutdown = top.section("shutdown", process::shutdown);
     Ok(Config {
@@ -55,7 +56,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
         tokens: tokens?,
         cookies: cookies?.map(|terms| terms.cookies),
         login: login?.map(|(login, _)| login),
-        cap: cap?,
+        cap: sessions.and_then(|sessions| sessions.cap)?,
         upstreams: upstreams?,
         routes: routes?,
         telemetry: telemetry?,

@@ -16,6 +16,7 @@ fn route(id: &str, host: &str, path: &str, methods: &[Method]) -> Arc<Route> {
         cookies: false,
         without_store: WithoutStore::Refuse,
         read_timeout: None,
+        revokes: None,
     })
 }
 

@@ -88,7 +88,7 @@ impl Endpoints {
     }
 
     /// How long revocations must be remembered.
-    fn memory(&self) -> Memory {
+    pub fn memory(&self) -> Memory {
         self.auth.tokens.memory()
     }
 

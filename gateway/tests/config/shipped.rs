@@ -70,8 +70,9 @@ fn outline(config: &Config) -> String {
             Target::Upstream { id, rewrite: Some(rewrite) } => format!("{id}{rewrite}"),
             Target::Endpoint(endpoint) => format!("{endpoint:?}"),
         };
-        let Route { id, methods, host, path, policy, .. } = &**route;
-        format!("{id}: {methods} {host}{path} {policy:?} -> {target}{}", limits.collect::<String>())
+        let Route { id, methods, host, path, policy, revokes, .. } = &**route;
+        let ends = revokes.as_ref().map(|revokes| format!(", ends {revokes}")).unwrap_or_default();
+        format!("{id}: {methods} {host}{path} {policy:?} -> {target}{}{ends}", limits.collect::<String>())
     };
     config.routes.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -89,8 +90,9 @@ fn the_quickstart_means_what_it_says() {
     auth.sessions: GET */auth/sessions Authenticated -> Sessions
     auth.jwks: GET */.well-known/jwks.json Public -> Jwks
     register: POST */auth/register Public -> backend/users register=10x6000/Address
-    password: PUT */auth/password Authenticated -> backend/users/me/password user=20x600/User
-    account: GET,PUT,DELETE */users/me Authenticated -> backend user=20x600/User
+    password: PUT */auth/password Authenticated -> backend/users/me/password user=20x600/User, ends the caller's other sessions
+    account: GET,PUT */users/me Authenticated -> backend user=20x600/User
+    account-delete: DELETE */users/me Authenticated -> backend user=20x600/User, ends all sessions of the caller
     name-taken: GET */users/exists/{name} Public -> backend readers=100x100/Address
     posts-read: GET */posts/* Optional -> backend readers=100x100/Address user=20x600/User
     posts-write: POST,PUT,DELETE */posts/* Authenticated -> backend user=20x600/User

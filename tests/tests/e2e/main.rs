@@ -19,6 +19,7 @@ mod process;
 mod readme;
 mod recheck;
 mod refusals;
+mod revoke_on;
 mod rotation;
 mod round_trips;
 mod silence;

@@ -134,5 +134,6 @@ fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> Arc<Route> {
         cookies: true,
         without_store: WithoutStore::Refuse,
         read_timeout: None,
+        revokes: None,
     })
 }

@@ -18,6 +18,7 @@ use crate::routing::{HostPattern, Methods, PathPattern, Route, RouteTable, Targe
 use super::cookies::CookieTerms;
 use super::limits;
 use super::policies::policy;
+use super::sessions::{self, RevokeOn};
 
 const POLICY: &str = r#"say who may pass: there is no default, so that nothing is open or closed by accident; write "authenticated", "optional" or "public""#;
 const ROUTE: &str = "what matches no route is refused, so nothing would be served; write at least one [[route]]";
@@ -37,22 +38,34 @@ pub(super) struct Placed<'d> {
 }
 
 /// Reads all routes; our own come first. One with a mistake is left out, so that the others are still compared.
-pub(super) fn all<'d>(top: &mut Table<'d>, own: Read<Vec<Placed<'d>>>, known: &Known<'_>) -> Read<Vec<Arc<Route>>> {
-    let one = |value: &Value<'d>| Ok(value.table(|table| route(table, known)));
+pub(super) fn all<'d>(
+    top: &mut Table<'d>,
+    own: Read<Vec<Placed<'d>>>,
+    known: &Known<'_>,
+    revoke_on: &[RevokeOn<'d>],
+) -> Read<Vec<Arc<Route>>> {
+    let one = |value: &Value<'d>| Ok(value.table(|table| Ok(named(table, known))));
     let read = |value: &Value<'d>| values::some_of(value, one, "write at least one [[route]]");
-    let routes = top.required("route", read, ROUTE)?;
+    let (ids, routes): (Vec<_>, Vec<_>) = top.required("route", read, ROUTE)?.into_iter().flatten().unzip();
     let mut placed = own.unwrap_or_default();
     placed.extend(routes.into_iter().flatten());
+    sessions::revoke(&mut placed, &ids.into_iter().flatten().collect::<Vec<_>>(), revoke_on);
     refuse_collisions(&placed);
     refuse_shadows(&placed);
     Ok(placed.into_iter().map(|placed| placed.route).collect())
 }
 
-fn route<'d>(table: &mut Table<'d>, known: &Known<'_>) -> Read<Placed<'d>> {
+/// A route, and its name, which others may refer to though the rest has mistakes.
+fn named<'d>(table: &mut Table<'d>, known: &Known<'_>) -> (Read<RouteId>, Read<Placed<'d>>) {
     let id = table.required("id", id, r#"write id = "posts", the route's name in logs and metrics"#);
     if let Ok(id) = &id {
         table.rename(id.as_str());
     }
+    let route = route(table, id.clone(), known);
+    (id, route)
+}
+
+fn route<'d>(table: &mut Table<'d>, id: Read<RouteId>, known: &Known<'_>) -> Read<Placed<'d>> {
     let matched = table.required("match", |value| value.table(matched), r#"write match = { path = "/posts/*" }"#);
     let upstream = table.required("upstream", |value| known.pools.find(value), r#"write upstream = "NAME""#);
     let rewrite = table.find("rewrite");
@@ -78,6 +91,7 @@ fn route<'d>(table: &mut Table<'d>, known: &Known<'_>) -> Read<Placed<'d>> {
         cookies: cookies?,
         without_store: without_store?,
         read_timeout: read_timeout?,
+        revokes: None,
     };
     Ok(Placed { route: Arc::new(route), spot: table.spot().clone() })
 }
