@@ -118,8 +118,8 @@ impl App {
             admin,
             readiness,
             streams,
-            revoker,
             clock,
+            revoker,
             background,
         };
         app.watch_store();

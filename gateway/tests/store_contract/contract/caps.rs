@@ -4,12 +4,12 @@ use portcullis::session::{Cap, WhenFull};
 
 use super::*;
 
-fn cap(most: u32, when_full: WhenFull) -> Option<Cap> {
-    Some(Cap { most: most.try_into().unwrap(), when_full })
+fn cap(most: u32, when_full: WhenFull) -> Cap {
+    Cap { most: most.try_into().unwrap(), when_full }
 }
 
 pub(crate) async fn a_login_too_many_evicts_the_session_unused_longest(store: Shared) {
-    let (alice, cap) = (subject("alice"), cap(3, WhenFull::EvictOldest));
+    let (alice, cap) = (subject("alice"), Some(cap(3, WhenFull::EvictOldest)));
     let first = opened(&*store, &alice, NOW).await;
     let second = opened(&*store, &alice, NOW.after(secs(1))).await;
     let third = opened(&*store, &alice, NOW.after(secs(2))).await;
@@ -35,13 +35,13 @@ pub(crate) async fn a_cap_that_was_lowered_holds_from_the_next_login_on(store: S
         opened(&*store, &alice, NOW.after(secs(seconds))).await;
     }
     let asked = session(&*store, &alice, NOW.after(secs(9)));
-    let opening = opening(&*store, asked.clone(), cap(1, WhenFull::EvictOldest)).await;
+    let opening = opening(&*store, asked.clone(), Some(cap(1, WhenFull::EvictOldest))).await;
     assert_eq!(opening, Opening::Opened { session: asked.clone(), evicted: 5 });
     assert_eq!(store.sessions(&alice, NOW.after(secs(9))).await.unwrap(), [asked]);
 }
 
 pub(crate) async fn a_login_too_many_is_refused_where_new_ones_are(store: Shared) {
-    let (alice, cap) = (subject("alice"), cap(1, WhenFull::RefuseNew));
+    let (alice, cap) = (subject("alice"), Some(cap(1, WhenFull::RefuseNew)));
     let first = opened(&*store, &alice, NOW).await;
     assert_eq!(opening(&*store, session(&*store, &alice, NOW), cap).await, Opening::Full);
     assert_eq!(store.sessions(&alice, NOW).await.unwrap(), std::slice::from_ref(&first), "nothing changes");
@@ -57,7 +57,7 @@ pub(crate) async fn a_hundred_logins_at_once_leave_as_many_sessions_as_may_be(st
         let logins: Vec<_> = (0..100)
             .map(|_| {
                 let (store, asked) = (Arc::clone(&store), session(&*store, &alice, NOW));
-                tokio::spawn(async move { opening(&*store, asked, cap(3, when_full)).await })
+                tokio::spawn(async move { opening(&*store, asked, Some(cap(3, when_full))).await })
             })
             .collect();
         let (mut opened, mut evictions, mut full) = (0, 0, 0);
