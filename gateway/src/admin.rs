@@ -1,10 +1,10 @@
-//! The admin listener: whether the process lives, whether it should get requests, and its metrics. Its own
-//! port and its own small server, so that it answers while the front door is under load. It is not meant
-//! to be reached from outside, and shows nothing of any user.
+//! The admin listener: whether the process lives, whether it should get requests, its metrics, and the admin
+//! API. Its own port and its own small server, so that it answers while the front door is under load. It is not
+//! meant to be reached from outside, and shows nothing of any user but to who sends the admin token.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,13 @@ use crate::metrics::Metrics;
 use crate::problem::{Denied, Problem};
 use crate::reply::Reply;
 
+pub mod administration;
+mod api;
+mod guard;
 mod readiness;
+mod routes;
 
+pub use api::Api;
 pub use readiness::Readiness;
 
 /// How long a client may take to send a request's header.
@@ -41,6 +46,8 @@ pub struct AdminParts {
     pub metrics: Arc<Metrics>,
     /// Whether the gateway should get requests.
     pub readiness: Arc<Readiness>,
+    /// Sessions and users.
+    pub api: Arc<Api>,
 }
 
 /// A running admin listener.
@@ -60,7 +67,9 @@ impl AdminServer {
         server.connections.spawn(async move {
             while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
                 match accepted {
-                    Ok((stream, _)) => drop(connections.spawn(serve(stream, parts.clone(), stop.clone()))),
+                    Ok((stream, peer)) => {
+                        connections.spawn(serve(stream, peer.ip(), parts.clone(), stop.clone()));
+                    }
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }
@@ -87,11 +96,12 @@ impl Drop for AdminServer {
     }
 }
 
-async fn serve(stream: TcpStream, parts: AdminParts, stop: CancellationToken) {
-    let service = service_fn(|request| {
-        let answer = answer(&request, &parts);
-        async move { Ok::<_, Infallible>(answer.map(Full::new)) }
-    });
+async fn serve(stream: TcpStream, client: IpAddr, parts: AdminParts, stop: CancellationToken) {
+    let parts = &parts;
+    let service =
+        service_fn(
+            move |request| async move { Ok::<_, Infallible>(answer(&request, client, parts).await.map(Full::new)) },
+        );
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
     let connection = server.serve_connection(TokioIo::new(stream), service);
@@ -107,7 +117,10 @@ async fn serve(stream: TcpStream, parts: AdminParts, stop: CancellationToken) {
     drop(ended);
 }
 
-fn answer(request: &Request<Incoming>, parts: &AdminParts) -> Reply {
+async fn answer(request: &Request<Incoming>, client: IpAddr, parts: &AdminParts) -> Reply {
+    if let Some(path) = Api::below(request.uri().path()) {
+        return parts.api.serve(request, path, client).await;
+    }
     let page = match request.uri().path() {
         "/livez" => text(StatusCode::OK, "text/plain", "ok\n".to_owned()),
         "/readyz" => parts.readiness.reply(),

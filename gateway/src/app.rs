@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::admin::{AdminParts, AdminServer, Readiness};
+use crate::admin::{AdminParts, AdminServer, Api, Readiness};
 use crate::auth::keyring::{self, Keyring, KeyringError};
 use crate::clock::Clock;
 use crate::config::{Config, StoreConfig};
@@ -106,9 +106,10 @@ impl App {
             let refused = |why| listen_error(&listener.name, listener.address, why);
             addresses.insert(listener.name.clone(), acceptor.listen(listener.clone()).await.map_err(refused)?);
         }
-        let parts = AdminParts { metrics, readiness: Arc::clone(&readiness) };
-        let admin = AdminServer::start(config.admin, parts).await;
-        let admin = admin.map_err(|why| listen_error("admin", config.admin, why))?;
+        let api = Arc::new(Api::new(Arc::clone(&current), clock.clone(), Arc::clone(&metrics)));
+        let parts = AdminParts { metrics, readiness: Arc::clone(&readiness), api };
+        let admin = AdminServer::start(config.admin.address, parts).await;
+        let admin = admin.map_err(|why| listen_error("admin", config.admin.address, why))?;
         let app = Self {
             config,
             current,
@@ -157,7 +158,7 @@ impl App {
     async fn prepare(&self, config: &Config) -> Result<Snapshot, AppError> {
         let fixed = [
             ("[listeners]", config.listeners == self.config.listeners),
-            ("[admin]", config.admin == self.config.admin),
+            ("[admin]", config.admin.address == self.config.admin.address),
             ("[store]", config.store == self.config.store),
             ("[telemetry]", config.telemetry == self.config.telemetry),
         ];

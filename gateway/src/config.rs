@@ -66,7 +66,7 @@ pub struct Config {
     /// Where requests come in, by name.
     pub listeners: Vec<Listener>,
     /// Where health, metrics and administration are served.
-    pub admin: SocketAddr,
+    pub admin: Admin,
     /// Proxies whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Where state lives.
@@ -105,6 +105,15 @@ pub struct Listener {
     pub read_timeout: Duration,
     /// The longest that a client may take to accept a part of the answer.
     pub write_timeout: Duration,
+}
+
+/// Health, metrics and administration.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Who sends it may call the admin API, which is not served without.
+    pub token: Option<Secret>,
 }
 
 /// Where state lives.

@@ -89,6 +89,8 @@ table! {
     upstream_duration: HistogramVec = "upstream_duration_seconds" ["upstream"] in REQUEST_BUCKETS;
     /// Requests that an upstream failed, by kind.
     upstream_failures: IntCounterVec = "upstream_failures_total" ["upstream", "kind"];
+    /// Calls to the admin API, by action and outcome: done, or the reason of refusal.
+    admin_calls: IntCounterVec = "admin_calls_total" ["action", "outcome"];
     /// Configurations loaded while running, by outcome.
     config_reloads: IntCounterVec = "config_reloads_total" ["outcome"];
     /// The version that runs; always 1.
@@ -323,6 +325,11 @@ impl Metrics {
     /// An upstream failed a request.
     pub fn upstream_failed(&self, upstream: &UpstreamId, kind: &str) {
         self.upstream_failures.with_label_values(&[upstream.as_str(), kind]).inc();
+    }
+
+    /// The admin API was called.
+    pub fn administered(&self, action: &str, outcome: &str) {
+        self.admin_calls.with_label_values(&[action, outcome]).inc();
     }
 
     /// A new configuration was tried.

@@ -41,6 +41,7 @@ struct Body<'a> {
 /// How soon to try again what failed for want of a store or a server.
 const SHORTLY: Duration = Duration::from_secs(1);
 const SIGN_IN: &str = "Send a good access token as `Authorization: Bearer …`.";
+const ADMIN_TOKEN: &str = "Send the token that [admin] names as `Authorization: Bearer …`.";
 const SHORTLY_DETAIL: &str = "Nothing was changed and you are still signed in. Try again shortly.";
 
 impl From<&Denied> for Problem {
@@ -113,7 +114,19 @@ impl From<&Denied> for Problem {
             Denied::RefreshEnded(cause) => {
                 problem(S::UNAUTHORIZED, "This session has ended", why_ended(*cause)).challenge(INVALID_TOKEN)
             }
-            Denied::NoSuchSession => problem(S::NOT_FOUND, "No such session", "You have no session of this name."),
+            Denied::NoSuchSession => problem(S::NOT_FOUND, "No such session", "It has ended, or never was yours."),
+            Denied::AdminOff => problem(
+                S::NOT_FOUND,
+                "The admin API is not served",
+                "Write [admin] token = { env = \"NAME\" } or { file = \"PATH\" } in the configuration, and reload it.",
+            ),
+            Denied::NoAdminToken => problem(S::UNAUTHORIZED, "Send the admin token", ADMIN_TOKEN).challenge("Bearer"),
+            Denied::BadAdminToken => {
+                problem(S::UNAUTHORIZED, "Not the admin token", ADMIN_TOKEN).challenge(INVALID_TOKEN)
+            }
+            Denied::BadId(why) => {
+                problem(S::BAD_REQUEST, "No name of a user or session", &format!("The path names none: {why}."))
+            }
             Denied::Store(_) => {
                 problem(S::SERVICE_UNAVAILABLE, "Try again shortly", SHORTLY_DETAIL).retry_after(SHORTLY)
             }

@@ -50,6 +50,8 @@ pub struct Builder {
     kind: Kind,
     extra: String,
     tokens: String,
+    admin: String,
+    files: Vec<(String, String)>,
     redis_terms: String,
     login_limits: (u32, u32),
     on_postgres: bool,
@@ -77,6 +79,20 @@ impl Builder {
         self
     }
 
+    /// Adds keys to `[admin]`.
+    #[must_use]
+    pub fn admin(mut self, toml: &str) -> Self {
+        self.admin.push_str(toml);
+        self
+    }
+
+    /// Puts a file, such as a secret, beside the configuration.
+    #[must_use]
+    pub fn file(mut self, name: &str, content: &str) -> Self {
+        self.files.push((name.to_owned(), content.to_owned()));
+        self
+    }
+
     /// Adds keys to `[store]` where that is a Redis.
     #[must_use]
     pub fn redis_terms(mut self, toml: &str) -> Self {
@@ -99,6 +115,9 @@ impl Builder {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let key = SigningKey::generate(config::Algorithm::Es256);
         std::fs::write(folder.path().join("signing.pem"), key.expose()).expect("the folder is ours");
+        for (name, content) in &self.files {
+            std::fs::write(folder.path().join(name), content).expect("the folder is ours");
+        }
         let redis = match self.kind {
             Kind::Embedded => None,
             Kind::Redis => Some(Redis::start().await),
@@ -139,6 +158,7 @@ impl Builder {
             ("BACKEND", &backend.to_string()),
             ("RECORDER", &recorder.to_string()),
             ("TOKENS", &self.tokens),
+            ("ADMIN", &self.admin),
             ("ACCOUNT_BURST", &account.to_string()),
             ("ADDRESS_BURST", &address.to_string()),
         ] {
@@ -175,6 +195,8 @@ impl Stack {
             kind,
             extra: String::new(),
             tokens: String::new(),
+            admin: String::new(),
+            files: Vec::new(),
             redis_terms: String::new(),
             login_limits: (1000, 1000),
             on_postgres: false,

@@ -1,11 +1,50 @@
 //! What the admin listener answers, asked over real connections.
 
+use std::path::Path;
+
+use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
+use crate::auth::keyring::Keyring;
+use crate::clock::Clock;
+use crate::config;
+use crate::gateway::snapshot::{Lasting, Snapshot};
+use crate::limiter::Limiter;
+use crate::store::Store;
+use crate::store::embedded::EmbeddedStore;
+
+const CONFIG: &str = r#"
+[listeners.public]
+address = "127.0.0.1:8080"
+[store]
+url = "embedded:unused"
+[tokens]
+issuer = "http://127.0.0.1:8080"
+audience = "test"
+[upstreams.backend]
+servers = ["127.0.0.1:9"]
+[[route]]
+id = "all"
+match = { path = "/*" }
+upstream = "backend"
+policy = "public"
+"#;
+
+/// The API of a configuration without an admin token.
+async fn api(metrics: &Arc<Metrics>) -> Arc<Api> {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(folder.path().join("store.db")).await.unwrap());
+    let limiter = Arc::new(Limiter::new(Arc::clone(&store), Arc::clone(metrics)));
+    let config = config::parse(CONFIG, "test.toml", Path::new(""), &|_| None).unwrap();
+    let lasting = Lasting { store, limiter, metrics: Arc::clone(metrics) };
+    let current = ArcSwap::from_pointee(Snapshot::build(&config, Keyring::default(), &lasting));
+    Arc::new(Api::new(Arc::new(current), Clock::system(), Arc::clone(metrics)))
+}
 
 async fn start() -> (AdminServer, AdminParts) {
-    let parts = AdminParts { metrics: Arc::new(Metrics::new()), readiness: Arc::new(Readiness::default()) };
+    let metrics = Arc::new(Metrics::new());
+    let parts = AdminParts { api: api(&metrics).await, metrics, readiness: Arc::new(Readiness::default()) };
     parts.readiness.keys_known(true);
     (AdminServer::start("127.0.0.1:0".parse().unwrap(), parts.clone()).await.unwrap(), parts)
 }
@@ -57,6 +96,15 @@ async fn what_is_not_there_is_refused_as_a_problem() {
     assert!(wrong.starts_with("HTTP/1.1 405 ") && wrong.contains("allow: GET, HEAD\r\n"), "{wrong}");
     for refused in [missing, wrong] {
         assert!(refused.contains("content-type: application/problem+json\r\n"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_there_is_no_api_and_it_says_what_to_write() {
+    let (server, _parts) = start().await;
+    for path in ["/admin/v1/users/alice", "/admin/v1/nothing"] {
+        let off = ask(&server, &format!("GET {path}")).await;
+        assert!(off.starts_with("HTTP/1.1 404 ") && off.contains("Write [admin] token = { env ="), "{off}");
     }
 }
 

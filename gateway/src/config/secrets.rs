@@ -84,6 +84,16 @@ pub(super) fn hmac_secret(value: &Value<'_>) -> Read<Secret> {
     Ok(secret)
 }
 
+/// [`hmac_secret`] that can be sent as `Authorization: Bearer …` (RFC 6750 §2.1).
+pub(super) fn bearer_token(value: &Value<'_>) -> Read<Secret> {
+    let secret = hmac_secret(value)?;
+    let sendable = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    if !secret.expose().iter().all(sendable) {
+        return Err(value.refuse("this secret can't be sent in a header; make one by `openssl rand -base64 48`"));
+    }
+    Ok(secret)
+}
+
 /// Words that random text does not hold, but samples, defaults and placeholders do.
 fn is_well_known(bytes: &[u8]) -> bool {
     const WORDS: [&str; 12] = [

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::routing::RouteTable;
+use crate::secret::Secret;
 use crate::session::endpoints::{Endpoints, LoginService};
 use crate::session::recheck::Recheck;
 use crate::session::renewal::{self, Renewals};
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub stream_interval: Duration,
     /// Query parameters that logs must not show.
     pub redact: Vec<String>,
+    /// Who sends it administers; none if nobody may over HTTP.
+    pub admin_token: Option<Secret>,
 }
 
 /// What outlives a configuration.
@@ -84,6 +87,7 @@ impl Snapshot {
             trusted_proxies: config.trusted_proxies.clone(),
             stream_interval: config.revocation.stream_interval,
             redact: config.telemetry.redact.clone(),
+            admin_token: config.admin.token.clone(),
         }
     }
 }

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use thiserror::Error;
 
 use crate::auth::VerifyError;
-use crate::ids::{LimitId, Scope};
+use crate::ids::{IdError, LimitId, Scope};
 use crate::inbound::Malformed;
 use crate::session::Cause;
 use crate::store::StoreError;
@@ -99,6 +99,18 @@ pub enum Denied {
     /// The caller has no such session.
     #[error("no such session")]
     NoSuchSession,
+    /// Administration over HTTP is not configured.
+    #[error("the admin API is not configured")]
+    AdminOff,
+    /// A call to the admin API brings no token.
+    #[error("no admin token was sent")]
+    NoAdminToken,
+    /// A call to the admin API brings another token than ours.
+    #[error("a wrong admin token was sent")]
+    BadAdminToken,
+    /// A path names a user or session that can be none.
+    #[error("no name of a user or session: {0}")]
+    BadId(IdError),
     /// The store gave no answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -155,6 +167,10 @@ impl Denied {
             Self::RefreshEnded(Cause::Reused) => "refresh_reused",
             Self::RefreshEnded(_) => "refresh_ended",
             Self::NoSuchSession => "no_such_session",
+            Self::AdminOff => "admin_api_off",
+            Self::NoAdminToken => "admin_token_missing",
+            Self::BadAdminToken => "admin_token_invalid",
+            Self::BadId(_) => "bad_id",
             Self::Store(_) => "store_unavailable",
             Self::LoginUnavailable(_) => "login_unavailable",
             Self::LoginTimeout => "login_timeout",

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::ids::LimitId;
+use crate::ids::{IdError, LimitId};
 use crate::session::Cause;
 use crate::store::StoreError;
 
@@ -42,6 +42,10 @@ fn all() -> Vec<Denied> {
         Denied::RefreshEnded(Cause::Expired),
         Denied::RefreshEnded(Cause::Reused),
         Denied::NoSuchSession,
+        Denied::AdminOff,
+        Denied::NoAdminToken,
+        Denied::BadAdminToken,
+        Denied::BadId(IdError::Empty),
         Denied::Store(StoreError::Unavailable(cause())),
         Denied::LoginUnavailable(cause()),
         Denied::LoginTimeout,
@@ -97,6 +101,10 @@ fn each_refusal_has_its_face() {
     401 refresh_ended Bearer error="invalid_token"
     401 refresh_reused Bearer error="invalid_token"
     404 no_such_session
+    404 admin_api_off
+    401 admin_token_missing Bearer
+    401 admin_token_invalid Bearer error="invalid_token"
+    400 bad_id
     503 store_unavailable 1
     503 login_unavailable 1
     504 login_timeout

@@ -47,6 +47,7 @@ fn env(name: &str) -> Option<String> {
         "SEQUENCE" => "abcdefghijklmnopqrstuvwxyz0123456789".to_owned(),
         "JWT_IO" => "a-string-secret-at-least-256-bits-long".to_owned(),
         "EMPTY" => String::new(),
+        "SPACED" => "q7Jx0vR2 mZ9tKc4L wB8yNf3H sD6gPa1E".to_owned(),
         "REDIS_URL" => "redis://:hunter2@127.0.0.1:6379".to_owned(),
         "CLUSTER_URL" => "redis-cluster://:hunter2@127.0.0.1:6379".to_owned(),
         "PRIVATE_KEY" => "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned(),

@@ -150,3 +150,25 @@ headers = { X-Gateway-Secret = { env = "GOOD" }, X-Environment = "test" }"#;
     let config = config::parse(&with("servers", good), "x", Path::new("."), &env).unwrap();
     assert!(!format!("{config:?}").contains(GOOD_SECRET));
 }
+
+#[test]
+fn the_admin_token_can_be_sent_and_not_be_guessed() {
+    let admin = |token: &str| with("url", &format!("url = \"embedded:x\"\n[admin]\ntoken = {token}"));
+    let config = parse(&admin(r#"{ env = "GOOD" }"#)).unwrap();
+    assert_eq!(
+        config.admin.token.and_then(|token| token.expose_str().map(str::to_owned)),
+        Some(GOOD_SECRET.to_owned())
+    );
+    assert!(parse(LEAST).unwrap().admin.token.is_none());
+    assert_snapshot!(each([
+        ("literal", admin(r#""hunter2""#)),
+        ("short", admin(r#"{ env = "SHORT" }"#)),
+        ("placeholder", admin(r#"{ env = "PLACEHOLDER" }"#)),
+        ("not_for_a_header", admin(r#"{ env = "SPACED" }"#)),
+    ]), @r#"
+    literal: portcullis.toml:7 admin.token: a secret never stands in this file; write { env = "NAME" } or { file = "PATH" }, and change it if it was real
+    short: portcullis.toml:7 admin.token: this secret has 15 bytes, but needs 32; make one by `openssl rand -base64 48`
+    placeholder: portcullis.toml:7 admin.token: this secret is well known or a placeholder; make one by `openssl rand -base64 48`
+    not_for_a_header: portcullis.toml:7 admin.token: this secret can't be sent in a header; make one by `openssl rand -base64 48`
+    "#);
+}

@@ -107,7 +107,7 @@ fn an_address_to_listen_on_is_an_ip_address_and_a_port() {
 fn the_admin_listener_is_kept_from_the_outside() {
     let admin = |keys: &str| and(&format!("[admin]\naddress = \"0.0.0.0:9090\"\n{keys}"));
     assert!(mistake(&admin("")).starts_with("0.0.0.0:9090 can be reached from outside"));
-    assert_eq!(parse(&admin("exposed = true")).unwrap().admin.port(), 9090);
+    assert_eq!(parse(&admin("exposed = true")).unwrap().admin.address.port(), 9090);
 }
 
 #[test]

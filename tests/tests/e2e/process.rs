@@ -8,6 +8,9 @@ use portcullis_backend::{Config, DatabaseUrl, Server};
 use portcullis_tests::{Client, Recorder, eventually};
 use tokio::process::{Child, Command};
 
+/// The admin token of a [`Stand`].
+pub(crate) const ADMIN_TOKEN: &str = "Zk3vR8qLw1XbT6yHn0PcJ5sUd9GfMa2e";
+
 /// A built program of the workspace, beside this test's own.
 fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
@@ -41,6 +44,7 @@ impl Stand {
             .replace("@BACKEND@", &backend.address().to_string())
             .replace("@RECORDER@", &recorder.address().to_string());
         std::fs::write(folder.path().join("portcullis.toml"), toml).unwrap();
+        std::fs::write(folder.path().join("admin-token"), ADMIN_TOKEN).unwrap();
         let log = std::fs::File::create(folder.path().join("out.log")).unwrap();
         let gateway = Command::new(program("portcullis"))
             .arg("run")
@@ -65,6 +69,11 @@ impl Stand {
 
     pub(crate) fn client(&self) -> Client {
         Client::anonymous(self.url())
+    }
+
+    /// Someone who has the admin token.
+    pub(crate) fn admin(&self) -> Client {
+        Client::anonymous(format!("http://{}", self.listening("admin").unwrap())).with_access(ADMIN_TOKEN)
     }
 
     pub(crate) fn logs(&self) -> String {
@@ -153,6 +162,7 @@ async fn exit_codes_say_what_is_wrong() {
         .replace("@TELEMETRY@", "")
         .replacen("127.0.0.1:0", &address, 1);
     std::fs::write(folder.path().join("taken.toml"), toml).unwrap();
+    std::fs::write(folder.path().join("admin-token"), ADMIN_TOKEN).unwrap();
     let (code, logs, _) = run(&["run", "--config", "taken.toml"], folder.path()).await;
     assert_eq!(code, 3, "{logs}");
     assert!(logs.contains("can't listen on"), "{logs}");

@@ -4,6 +4,8 @@
 use portcullis_tests::Client;
 use serde_json::json;
 
+use crate::process::ADMIN_TOKEN;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_ever_logged() {
     let stand = crate::process::Stand::start("level = \"trace\"").await;
@@ -18,10 +20,15 @@ async fn no_secret_is_ever_logged() {
     alice.refresh_with("garbage-refresh-token").await;
     alice.with_access("garbage-access-token").get("/users/me").await;
     alice.post("/auth/login", &json!({ "username": "alice", "password": { "a": Client::PASSWORD } })).await;
+    let office = stand.admin();
+    let wrong = "a-wrong-admin-token-of-somebody";
+    assert_eq!(office.with_access(wrong).get("/admin/v1/users/alice").await.status, 401);
+    assert_eq!(office.get("/admin/v1/users/alice/sessions").await.status, 200);
     alice.logout("all").await;
     let second = alice.access_token();
     let logs = stand.stop().await;
     assert!(logs.contains("logged in") && logs.contains("login failed"), "{logs}");
+    assert!(logs.contains(r#""who":"admin","action":"list_sessions","subject":"alice","outcome":"done""#), "{logs}");
     for secret in [
         &first,
         &second,
@@ -30,6 +37,8 @@ async fn no_secret_is_ever_logged() {
         "a wrong password",
         "garbage-refresh-token",
         "garbage-access-token",
+        ADMIN_TOKEN,
+        wrong,
         "BEGIN PRIVATE KEY",
     ] {
         assert!(!logs.contains(secret), "{secret} was logged:\n{logs}");

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::reader::{Read, Spot, Table, Value};
-use crate::config::{Listener, addresses, values};
+use crate::config::{Admin, Listener, addresses, secrets, values};
 use crate::ids::RouteId;
 
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
@@ -16,13 +16,14 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// All addresses that we listen on, as far as they could be read.
 pub(super) struct Entrances {
     pub(super) listeners: Vec<Listener>,
-    pub(super) admin: Read<SocketAddr>,
+    pub(super) admin: Read<Admin>,
 }
 
 impl Entrances {
     /// Whether who connects to `address` reaches one of them.
     pub(super) fn are_reached_by(&self, address: SocketAddr) -> bool {
-        let mut ours = self.listeners.iter().map(|listener| listener.address).chain(self.admin);
+        let admin = self.admin.iter().map(|admin| admin.address);
+        let mut ours = self.listeners.iter().map(|listener| listener.address).chain(admin);
         ours.any(|ours| addresses::reaches(address, ours))
     }
 }
@@ -77,9 +78,10 @@ fn listener(name: &str, value: &Value<'_>, others: &[Listener]) -> Read<Listener
     })
 }
 
-fn admin(table: &mut Table<'_>, listeners: &[Listener]) -> Read<SocketAddr> {
+fn admin(table: &mut Table<'_>, listeners: &[Listener]) -> Read<Admin> {
     let address = table.or("address", addresses::socket, ADMIN);
     let exposed = table.or("exposed", Value::flag, false);
+    let token = table.optional("token", secrets::bearer_token);
     let address = free(table.spot(), address?, listeners)?;
     if !address.ip().is_loopback() && !exposed? {
         return Err(table.refuse(format_args!(
@@ -88,5 +90,5 @@ fn admin(table: &mut Table<'_>, listeners: &[Listener]) -> Read<SocketAddr> {
             address.port()
         )));
     }
-    Ok(address)
+    Ok(Admin { address, token: token? })
 }
