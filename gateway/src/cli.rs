@@ -7,13 +7,19 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::admin::administration::Administration;
+use crate::app;
+use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::store::StoreError;
 
 mod check;
 mod explain;
 mod keys;
 mod routes;
 mod run;
+mod sessions;
+mod users;
 
 /// An edge auth gateway: login, sessions, tokens, limits and load balancing in front of any HTTP API.
 #[derive(Parser)]
@@ -50,6 +56,12 @@ enum Command {
     /// Make and list the keys that sign access tokens.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// List and end sessions, in the store, whether a gateway runs or not.
+    #[command(subcommand)]
+    Sessions(sessions::Sessions),
+    /// Show, disable and enable users, in the store, whether a gateway runs or not.
+    #[command(subcommand)]
+    Users(users::Users),
     /// Print the version.
     Version,
 }
@@ -86,6 +98,8 @@ pub fn main() -> ExitCode {
         }),
         Command::Explain(question) => with_config(&config, |config| question.answer(&config)),
         Command::Keys(keys) => with_config(&config, |config| keys.act(&config)),
+        Command::Sessions(sessions) => with_config(&config, |config| sessions.act(&config)),
+        Command::Users(users) => with_config(&config, |config| users.act(&config)),
         Command::Version => {
             print(concat!("portcullis ", env!("CARGO_PKG_VERSION"), "\n"));
             Ending::Well
@@ -131,6 +145,36 @@ fn complain(error: &dyn std::fmt::Display) {
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime needs nothing but memory and a file descriptor").block_on(future)
+}
+
+/// Does something in the store of a configuration: prints what came of it, or complains.
+fn with_store<F>(config: &Config, act: F) -> Ending
+where
+    F: AsyncFnOnce(&Administration<'_>) -> Result<Result<String, String>, StoreError>,
+{
+    let done = block_on(async {
+        let store = app::open_store(&config.store).await?;
+        let (memory, now) = (config.tokens.memory(), Clock::system().now());
+        act(&Administration { store: &*store, memory, now }).await
+    });
+    let remedy =
+        |error| format!("try again: {error}; see that [store] of the configuration is right, and that it runs");
+    match done.map_err(remedy).flatten() {
+        Ok(text) => {
+            print(&text);
+            Ending::Well
+        }
+        Err(error) => {
+            complain(&error);
+            Ending::BadInput
+        }
+    }
+}
+
+/// One line of JSON.
+fn json(value: &impl serde::Serialize) -> String {
+    let text = serde_json::to_string(value).expect("our own shapes have text keys and no failing parts");
+    format!("{text}\n")
 }
 
 #[cfg(test)]

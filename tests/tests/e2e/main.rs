@@ -4,6 +4,7 @@
 
 mod admin;
 mod caps;
+mod cli;
 mod cookies;
 mod cors;
 mod failure;

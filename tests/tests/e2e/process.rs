@@ -76,6 +76,10 @@ impl Stand {
         Client::anonymous(format!("http://{}", self.listening("admin").unwrap())).with_access(ADMIN_TOKEN)
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn logs(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("out.log")).unwrap()
     }
@@ -98,13 +102,23 @@ impl Stand {
 
     /// Stops it as an operator would: what it logged.
     pub(crate) async fn stop(mut self) -> String {
+        self.end().await;
+        self.logs()
+    }
+
+    /// [`Stand::stop`]: its folder, with its store.
+    pub(crate) async fn stop_and_keep(mut self) -> tempfile::TempDir {
+        self.end().await;
+        self.folder
+    }
+
+    async fn end(&mut self) {
         self.signal("-TERM");
         assert_eq!(self.gateway.wait().await.unwrap().code(), Some(0));
-        self.logs()
     }
 }
 
-async fn run(arguments: &[&str], folder: &Path) -> (i32, String, String) {
+pub(crate) async fn run(arguments: &[&str], folder: &Path) -> (i32, String, String) {
     let output =
         Command::new(program("portcullis")).args(arguments).current_dir(folder).env_clear().output().await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
