@@ -58,6 +58,35 @@ impl Timestamp {
             Err(_) => "9999-12-31T23:59:59.999Z".to_owned(),
         }
     }
+
+    /// The minute that it is in, in UTC, for people.
+    pub fn minute(self) -> Minute {
+        let moment = jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::MAX);
+        let at = jiff::tz::TimeZone::UTC.to_datetime(moment);
+        let small = |part: i8| part.unsigned_abs();
+        Minute {
+            year: at.year(),
+            month: small(at.month()),
+            day: small(at.day()),
+            hour: small(at.hour()),
+            minute: small(at.minute()),
+        }
+    }
+}
+
+/// A minute of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Minute {
+    /// The year.
+    pub year: i16,
+    /// The month, from 1.
+    pub month: u8,
+    /// The day of the month, from 1.
+    pub day: u8,
+    /// The hour, from 0.
+    pub hour: u8,
+    /// The minute, from 0.
+    pub minute: u8,
 }
 
 /// `span` in whole microseconds, at most [`i64::MAX`].

@@ -22,6 +22,7 @@ pub mod limiter;
 pub mod listener;
 pub mod metrics;
 pub mod outgoing;
+pub mod pages;
 pub mod policy;
 pub mod problem;
 pub mod reply;

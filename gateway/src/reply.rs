@@ -1,4 +1,4 @@
-//! Answers that the gateway gives itself: JSON, refusals, or nothing but a status. They are plain HTTP
+//! Answers that the gateway gives itself: JSON, pages, refusals, or nothing but a status. They are plain HTTP
 //! values, so that what writes an answer need not know which engine sends it. Every one carries the
 //! headers that keep browsers and caches from making something else of it.
 
@@ -21,6 +21,15 @@ pub fn typed(status: StatusCode, media_type: HeaderValue, body: &impl Serialize)
     let mut reply = Response::new(Bytes::from(bytes));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, media_type);
+    protect(&mut reply);
+    reply
+}
+
+/// A page that no cache keeps.
+pub fn html(status: StatusCode, page: String) -> Reply {
+    let mut reply = Response::new(Bytes::from(page));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     protect(&mut reply);
     reply
 }

@@ -85,6 +85,11 @@ fn only_problem_knows_how_refusals_are_answered() {
 }
 
 #[test]
+fn only_the_style_of_pages_is_not_escaped() {
+    assert_eq!(naming(&["PreEscaped"]), ["pages/theme.rs"]);
+}
+
+#[test]
 fn only_the_clock_reads_the_time() {
     assert_eq!(naming(&["SystemTime::now"]), ["clock.rs"]);
 }
