@@ -2,6 +2,7 @@
 //! [`Answer`] is read whole, so that a test can look at it as often as it likes.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -76,6 +77,14 @@ impl Client {
     #[must_use]
     pub fn signed_out(&self) -> Self {
         Self { access: None, refresh: None, ..self.clone() }
+    }
+
+    /// Where its gateway listens.
+    ///
+    /// # Panics
+    /// If it was given no URL of an address.
+    pub fn address(&self) -> SocketAddr {
+        self.base.trim_start_matches("http://").parse().expect("it was made for an address")
     }
 
     /// Its access token.

@@ -2,6 +2,8 @@
 //! test with its own. Time moves by [`Stack::clock`], stores are stopped and stalled on purpose, and a
 //! recording upstream shows exactly what reached it. Nothing here asserts; the tests do.
 
+mod balancer;
+mod browser;
 mod client;
 mod forge;
 #[path = "../../backend/tests/support/postgres.rs"]
@@ -11,6 +13,8 @@ mod redis;
 mod stack;
 mod visitor;
 
+pub use balancer::Balancer;
+pub use browser::Chromium;
 pub use client::{Answer, Client};
 pub use forge::Forge;
 pub use recorder::{Recorded, Recorder};

@@ -100,7 +100,7 @@ async fn another_server_is_tried_when_one_can_not_be_reached() {
          [[route]]\nid = \"pair\"\nmatch = {{ path = \"/pair/*\" }}\nupstream = \"pair\"\npolicy = \"public\"\n",
         alive.address()
     );
-    stack.reload(|toml| toml + &pool).await.unwrap();
+    stack.reload(|toml| toml + pool.as_str()).await.unwrap();
     for _ in 0..4 {
         assert_eq!(stack.anonymous().get("/pair/x").await.status, 200);
     }
@@ -131,7 +131,7 @@ async fn a_kept_connection_that_the_only_server_closes_is_no_failure() {
          [[route]]\nid = \"alone\"\nmatch = {{ path = \"/alone/*\" }}\nupstream = \"alone\"\npolicy = \"public\"\n",
         forgetful().await
     );
-    stack.reload(|toml| toml + &pool).await.unwrap();
+    stack.reload(|toml| toml + pool.as_str()).await.unwrap();
     for _ in 0..4 {
         let answer = stack.anonymous().get("/alone/x").await;
         assert_eq!((answer.status, answer.reason().as_str()), (200, ""));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing where something must be has failed")]
 
 mod admin;
+mod browser;
 mod caps;
 mod cli;
 mod cookies;
