@@ -15,6 +15,7 @@ use self::reader::Reading;
 use crate::cookies::Cookies;
 use crate::ids::{Kid, UpstreamId};
 use crate::limit::Backoff;
+use crate::pages;
 use crate::routing::Route;
 use crate::secret::Secret;
 use crate::session::{Cap, Lifetimes};
@@ -81,6 +82,8 @@ pub struct Config {
     pub login: Option<Login>,
     /// How many sessions a user may have; any number if `None`.
     pub cap: Option<Cap>,
+    /// Pages for people, if there are any.
+    pub pages: Option<Pages>,
     /// Pools of servers.
     pub upstreams: BTreeMap<UpstreamId, Upstream>,
     /// The routes, the gateway's own endpoints among them, in the order of the file.
@@ -282,6 +285,15 @@ pub enum WhenUnavailable {
     Renew,
     /// It is refused with 503, and can be tried again.
     Refuse,
+}
+
+/// Pages for people.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// Where they are, and how they look.
+    pub terms: pages::Terms,
+    /// The route that creates accounts: a public one to an upstream, with one path.
+    pub register: Option<Arc<Route>>,
 }
 
 /// How credentials are sent to the login upstream.

@@ -73,7 +73,7 @@ impl Gateway {
         journey.route = Some(Arc::clone(route)); // So that refusals are labelled too, and pages can read them.
         journey.outgoing.sharing = route.cors.as_ref().map(|cors| cors.answer(request.headers));
         let uncounted = match route.target {
-            Target::Endpoint(Endpoint::Login) => Uncounted::Refuse,
+            Target::Endpoint(Endpoint::Login | Endpoint::SignIn) => Uncounted::Refuse,
             Target::Endpoint(_) | Target::Upstream { .. } => Uncounted::CountLocally,
         };
         let takes = Limiter::by_sender(route, request.client);
@@ -135,7 +135,11 @@ impl Gateway {
     async fn refuse(&self, session: &mut Session, journey: &mut Journey, denied: &Denied) -> Result<bool> {
         let problem = Problem::from(denied);
         record::refusal(journey, denied, problem.status(), &self.metrics);
-        exchange::answer(session, journey, problem.reply(&journey.request_id)).await.map(|()| ANSWERED)
+        let request = exchange::inbound(session.req_header(), &journey.origin);
+        let page = journey.outgoing.page.take();
+        let page = page.or_else(|| journey.snapshot.endpoints.for_people(journey.route.as_deref(), &request, denied));
+        let reply = page.unwrap_or_else(|| problem.reply(&journey.request_id));
+        exchange::answer(session, journey, reply).await.map(|()| ANSWERED)
     }
 }
 
@@ -228,6 +232,7 @@ impl ProxyHttp for Gateway {
             self.succeeded(session.req_header(), journey).await?;
         }
         lasting::register(session, response, journey, &self.streams)?;
+        exchange::keep_private(response, session.req_header(), journey)?;
         exchange::annotate(response, journey)
     }
 

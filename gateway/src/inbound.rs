@@ -9,6 +9,7 @@ use thiserror::Error;
 
 pub mod client;
 pub mod framing;
+pub mod navigation;
 pub mod path;
 
 /// A request as those see it who decide about it.

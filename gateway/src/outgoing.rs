@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use crate::cors::Sharing;
 use crate::limiter::Reading;
+use crate::reply::Reply;
 use crate::session::issue::TokenPair;
 
 /// What travels with an answer.
@@ -19,6 +20,8 @@ pub struct Outgoing {
     pub cookies: CookieChange,
     /// Which pages of other origins may read it, if that is for us to say.
     pub sharing: Option<Sharing>,
+    /// The page that tells a person of a refusal, in place of a problem.
+    pub page: Option<Reply>,
 }
 
 /// What becomes of the cookies that hold tokens.

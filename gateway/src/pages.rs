@@ -2,11 +2,12 @@
 //! values, a [`Reply`] goes out, and every text is escaped by the templates. The pages hold no script and
 //! load nothing; who may see them, and what their forms do, is for the endpoints.
 
+use http::HeaderValue;
 use http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, VARY, X_FRAME_OPTIONS};
-use http::{HeaderValue, StatusCode};
 use maud::{DOCTYPE, Markup, html};
 
 use crate::reply::{self, Reply};
+use crate::session::Cause;
 
 pub mod device;
 pub mod language;
@@ -19,7 +20,7 @@ mod view;
 
 pub use language::Language;
 pub use return_to::ReturnTo;
-pub use view::{Action, Done, Sessions, SignIn, SignedOut, Trouble};
+pub use view::{Action, Done, Sessions, SignIn, Trouble};
 
 use texts::Texts;
 use theme::{Style, Theme};
@@ -86,10 +87,15 @@ impl Pages {
     }
 
     /// The way to the sign-in page, and from there back to `return_to`.
-    pub fn way_to_sign_in(&self, return_to: &ReturnTo, reason: Option<SignedOut>) -> String {
+    pub fn way_to_sign_in(&self, return_to: &ReturnTo, reason: Option<Cause>) -> String {
         let return_to = Some((RETURN_TO, return_to.as_str()));
         let reason = reason.map(|reason| (REASON, reason.name()));
         self.terms.sign_in_with(return_to.into_iter().chain(reason))
+    }
+
+    /// The way to the sessions page, which says what was done.
+    pub fn way_to_sessions(&self, done: Done) -> String {
+        format!("{}?{DONE}={}", self.terms.sessions, done.name())
     }
 
     /// Where `raw` leads after signing in: home, unless it is a path of this origin and not the page itself.
@@ -100,7 +106,7 @@ impl Pages {
     }
 
     /// The sign-in page.
-    pub fn sign_in(&self, status: StatusCode, language: Language, page: &SignIn<'_>) -> Reply {
+    pub fn sign_in(&self, language: Language, page: &SignIn<'_>) -> Reply {
         let texts = Texts::of(language);
         let heading = if page.new { texts.create_account } else { texts.sign_in };
         let title = match page.trouble {
@@ -114,7 +120,7 @@ impl Pages {
                 (sign_in::form(&self.terms, texts, page))
             }
         };
-        self.document(status, language, &title, &main)
+        self.document(language, &title, &main)
     }
 
     /// The sessions page.
@@ -127,7 +133,7 @@ impl Pages {
                 (sessions::list(&self.terms, texts, page))
             }
         };
-        self.document(StatusCode::OK, language, texts.sessions, &main)
+        self.document(language, texts.sessions, &main)
     }
 
     fn brand(&self) -> Markup {
@@ -142,7 +148,7 @@ impl Pages {
         }
     }
 
-    fn document(&self, status: StatusCode, language: Language, title: &str, main: &Markup) -> Reply {
+    fn document(&self, language: Language, title: &str, main: &Markup) -> Reply {
         let icon = self.terms.theme.logo.as_ref().map_or("data:,", |logo| logo.url());
         let page = html! {
             (DOCTYPE)
@@ -161,7 +167,7 @@ impl Pages {
                 body { (main) }
             }
         };
-        let mut reply = reply::html(status, page.into_string());
+        let mut reply = reply::html(page.into_string());
         self.protect(&mut reply, language);
         reply
     }

@@ -123,7 +123,7 @@ impl Policy {
 mod tests {
     use super::*;
     use crate::ids::{Partition, PartitionCount};
-    use crate::routing::{Endpoint, HostPattern, Methods, PathPattern, Target, WithoutStore};
+    use crate::routing::{Endpoint, HostPattern, Methods, PathPattern, Target, Unauthenticated, WithoutStore};
 
     fn outcome(policy: &Policy, caller: &Caller) -> &'static str {
         let route = Arc::new(Route {
@@ -137,6 +137,7 @@ mod tests {
             cors: None,
             forward_token: false,
             cookies: false,
+            unauthenticated: Unauthenticated::Refuse,
             without_store: WithoutStore::Refuse,
             read_timeout: None,
             revokes: None,

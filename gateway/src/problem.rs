@@ -93,6 +93,9 @@ impl From<&Denied> for Problem {
             Denied::BadCredentials { .. } => {
                 problem(S::UNAUTHORIZED, "Wrong name or password", "Check both and try again.").challenge("Bearer")
             }
+            Denied::NotRegistered { .. } => {
+                problem(S::UNPROCESSABLE_ENTITY, "The account was not created", "Choose another name or password.")
+            }
             Denied::UserDisabled => problem(S::FORBIDDEN, "This account is disabled", "Ask who runs this service."),
             // RFC 9110 §15.5.10: what is in the way is a state that the user can change.
             Denied::TooManySessions => {
@@ -221,6 +224,26 @@ impl Problem {
     /// The status it is answered with.
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The face of a refusal for who is not known yet: it tells nothing of an account.
+    pub fn to_strangers(denied: &Denied) -> Self {
+        match denied {
+            Denied::UserDisabled => Self::from(&Denied::BadCredentials { status: StatusCode::UNAUTHORIZED }),
+            denied => Self::from(denied),
+        }
+    }
+
+    /// Whether signing in may help.
+    pub fn asks_to_sign_in(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
+    /// The same refusal told by a page: its status and headers, and the page's own.
+    pub fn told_by(self, mut page: Reply) -> Reply {
+        *page.status_mut() = self.status;
+        page.headers_mut().extend(self.headers);
+        page
     }
 
     /// The answer that carries this problem, for the request `instance`.

@@ -3,7 +3,7 @@
 //! headers that keep browsers and caches from making something else of it.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
@@ -26,11 +26,18 @@ pub fn typed(status: StatusCode, media_type: HeaderValue, body: &impl Serialize)
 }
 
 /// A page that no cache keeps.
-pub fn html(status: StatusCode, page: String) -> Reply {
+pub fn html(page: String) -> Reply {
     let mut reply = Response::new(Bytes::from(page));
-    *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     protect(&mut reply);
+    reply
+}
+
+/// The way to another page of this origin, to be fetched by GET.
+pub fn see_other(path: &str) -> Reply {
+    let mut reply = empty(StatusCode::SEE_OTHER);
+    let location = HeaderValue::from_str(path).expect("a path in visible ASCII is safe in headers");
+    reply.headers_mut().insert(LOCATION, location);
     reply
 }
 

@@ -43,6 +43,8 @@ pub struct Route {
     pub forward_token: bool,
     /// Whether tokens may come in cookies.
     pub cookies: bool,
+    /// What becomes of a request that must be signed in and is not.
+    pub unauthenticated: Unauthenticated,
     /// What happens to a good token while the store can't say whether it was revoked.
     pub without_store: WithoutStore,
     /// The longest silence of the upstream before the request fails; the upstream's own if `None`.
@@ -148,6 +150,24 @@ pub enum Endpoint {
     EndSession,
     /// `GET`: the public keys (RFC 7517).
     Jwks,
+    /// `GET`: the page to sign in on.
+    SignInPage,
+    /// `POST`: its form.
+    SignIn,
+    /// `GET`: the page of the caller's sessions.
+    SessionsPage,
+    /// `POST`: its forms.
+    ChangeSessions,
+}
+
+/// What becomes of a request that must be signed in and is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// 401.
+    #[default]
+    Refuse,
+    /// Where a person looks at a page, the sign-in page; 401 for everything else.
+    Redirect,
 }
 
 /// What a route does with a good token while the store can't be asked about it.

@@ -1,6 +1,6 @@
 //! An upstream that keeps every byte it was sent, so that tests can say exactly what was forwarded. It
 //! speaks just enough HTTP/1.1: `/stall` never answers, `/cut` breaks off in its body, `/garbage` is none at all,
-//! `/status/503` answers with that, `/plants` sets cookies, `/events` keeps sending events and `/event` sends one, an
+//! `/status/503` answers with that, `/plants` sets cookies, `/kept` may be cached, `/events` keeps sending events and `/event` sends one, an
 //! upgrade is answered with 101 and echoed (`/frames` keeps sending frames, `/deaf` reads nothing), and everything
 //! else gets 200, unless a test says otherwise.
 
@@ -178,7 +178,8 @@ async fn serve(mut stream: TcpStream, notes: Arc<Notes>) -> Option<()> {
         let status = target.rsplit_once("/status/").map_or("200", |(_, status)| status);
         let planted = if target.ends_with("/plants") { PLANTED } else { "" };
         let rest = if status == "304" { "\r\n" } else { "Content-Length: 2\r\n\r\n{}" };
-        let answer = format!("HTTP/1.1 {status} x\r\nServer: recorder\r\n{planted}{rest}");
+        let kept = if target.ends_with("/kept") { "Cache-Control: private, max-age=600\r\n" } else { "" };
+        let answer = format!("HTTP/1.1 {status} x\r\nServer: recorder\r\n{planted}{kept}{rest}");
         stream.write_all(answer.as_bytes()).await.ok()?;
     }
 }

@@ -246,9 +246,17 @@ impl Stack {
 
     /// The value of a metric whose line begins like this; 0 if there is none.
     pub async fn metric(&self, line: &str) -> f64 {
-        let metrics = self.admin().get("/metrics").await.body;
-        let value = metrics.lines().find_map(|other| other.strip_prefix(line)?.trim().parse().ok());
-        value.unwrap_or(0.0)
+        value(&self.admin().get("/metrics").await.body, line)
+    }
+
+    /// The sum of a metric over all gateways; see [`Stack::metric`].
+    pub async fn metric_everywhere(&self, line: &str) -> f64 {
+        let mut sum = self.metric(line).await;
+        for app in &self.more {
+            let admin = Client::anonymous(format!("http://{}", app.admin_address()));
+            sum += value(&admin.get("/metrics").await.body, line);
+        }
+        sum
     }
 
     /// Starts another gateway on the same store and upstreams: a client of it.
@@ -294,6 +302,10 @@ impl Stack {
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
+}
+
+fn value(metrics: &str, line: &str) -> f64 {
+    metrics.lines().find_map(|other| other.strip_prefix(line)?.trim().parse().ok()).unwrap_or(0.0)
 }
 
 /// Waits until a condition holds, for at most ten seconds.

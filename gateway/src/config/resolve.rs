@@ -14,6 +14,7 @@ mod endpoints;
 mod limits;
 mod listeners;
 mod login;
+mod pages;
 mod policies;
 mod process;
 mod routes;
@@ -42,9 +43,17 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
     let cookies = top.optional("cookies", |value| cookies::cookies(value, &around));
     let sessions = top.section("sessions", |table| Ok(sessions::sessions(table, !matches!(login, Ok(None)))));
     let endpoints = endpoints::all(top, &login, &limits, &terms);
+    let ground = pages::Ground { login: &login, cookies: &cookies, endpoints: &endpoints };
+    let mut pages = top.section("pages", |table| pages::pages(table, &ground));
+    let own = endpoints.map(|mut own| {
+        own.extend(pages.iter_mut().flatten().flat_map(|pages| std::mem::take(&mut pages.routes)));
+        own
+    });
     let revoke_on = sessions.as_ref().map_or(&[][..], |sessions| &sessions.revoke_on);
-    let known = routes::Known { pools: &pools, limits: &limits, cors: &terms, cookies: &cookies };
-    let routes = routes::all(top, endpoints, &known, revoke_on);
+    let known = routes::Known { pools: &pools, limits: &limits, cors: &terms, cookies: &cookies, pages: &pages };
+    let routes = routes::all(top, own, &known, revoke_on);
+    let pages =
+        pages.and_then(|pages| pages.map(|pages| pages.finish(routes.as_deref().unwrap_or_default())).transpose());
     let telemetry = top.section("telemetry", process::telemetry);
     let shutdown = top.section("shutdown", process::shutdown);
     Ok(Config {
@@ -57,6 +66,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
         cookies: cookies?.map(|terms| terms.cookies),
         login: login?.map(|(login, _)| login),
         cap: sessions.and_then(|sessions| sessions.cap)?,
+        pages: pages?,
         upstreams: upstreams?,
         routes: routes?,
         telemetry: telemetry?,

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HeaderName, SET_COOKIE, VARY};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HeaderName, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -13,12 +13,14 @@ use pingora::{Error, Result};
 
 use crate::cors::Sharing;
 use crate::inbound::client::{Origin, X_REQUEST_ID};
-use crate::inbound::{Inbound, Malformed, framing, path};
+use crate::inbound::{Inbound, Malformed, framing, navigation, path};
 use crate::journey::Journey;
 use crate::limiter;
+use crate::outgoing::CookieChange;
 use crate::problem::Denied;
 use crate::reply::Reply;
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
@@ -131,6 +133,19 @@ pub fn guard_cookies(head: &mut ResponseHeader, journey: &Journey) {
     }
 }
 
+/// Keeps an answer that a server gave to the bearer of cookies, and said nothing about, to that bearer: caches on the way
+/// know what `Authorization` means (RFC 9111 §3.5), but not what our cookies do. A page is not kept at all, or
+/// the back button would show it after its reader signed out.
+pub fn keep_private(head: &mut ResponseHeader, request: &RequestHeader, journey: &Journey) -> Result<(), Box<Error>> {
+    let known = journey.permit.as_ref().is_some_and(|permit| permit.caller().known().is_some());
+    let by_cookies = known && !request.headers.contains_key(AUTHORIZATION);
+    if by_cookies && !head.status.is_informational() && !head.headers.contains_key(CACHE_CONTROL) {
+        let is_page = navigation::is_navigation(&request.method, &request.headers);
+        head.insert_header(CACHE_CONTROL, if is_page { "private, no-store" } else { "private" })?;
+    }
+    Ok(())
+}
+
 /// Adds what every answer carries: the request's name, what limits said, which pages may read it, and cookies
 /// that change.
 pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<Error>> {
@@ -146,6 +161,10 @@ pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<
     if !cookies.is_empty() {
         // Neither a shared cache nor the browser's own may hand them out again.
         head.insert_header(CACHE_CONTROL, "private, no-store")?;
+    }
+    if matches!(journey.outgoing.cookies, CookieChange::Clear { .. }) {
+        // Or the back button would bring up pages from before the end of the session.
+        head.insert_header(CLEAR_SITE_DATA, "\"cache\"")?;
     }
     cookies.iter().try_for_each(|line| head.append_header(SET_COOKIE, line.clone()).map(|_| ()))
 }

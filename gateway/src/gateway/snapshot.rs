@@ -14,7 +14,7 @@ use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::routing::RouteTable;
 use crate::secret::Secret;
-use crate::session::endpoints::{Endpoints, LoginService};
+use crate::session::endpoints::{Endpoints, LoginService, PageService};
 use crate::session::recheck::Recheck;
 use crate::session::renewal::{self, Renewals};
 use crate::store::Store;
@@ -78,9 +78,10 @@ impl Snapshot {
             let pool = Arc::clone(upstreams.pool(&terms.upstream)?);
             Some(LoginService { terms, pool, cap: config.cap })
         });
+        let pages = config.pages.as_ref().map(|terms| PageService::new(terms, &upstreams));
         Self {
             routes: RouteTable::new(config.routes.clone()),
-            endpoints: Endpoints { auth: Arc::clone(&auth), login },
+            endpoints: Endpoints { auth: Arc::clone(&auth), login, pages },
             auth,
             limiter: Arc::clone(limiter),
             upstreams,

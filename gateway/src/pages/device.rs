@@ -2,9 +2,9 @@
 //! that pretends to be another comes before the one it pretends to be. What is not known stays unknown;
 //! versions are not told, since browsers no longer tell the truth about them.
 
-/// A device, as far as it can be told.
+/// What a device is called, as far as it can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Device<'a> {
+pub enum DeviceName<'a> {
     /// A browser on a system that we know.
     Browser(&'static str, &'static str),
     /// A browser, or a program by the name it gives itself.
@@ -47,7 +47,7 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("Linux", "Linux"),
 ];
 
-impl<'a> Device<'a> {
+impl<'a> DeviceName<'a> {
     /// Reads a `User-Agent`.
     pub fn read(user_agent: &'a str) -> Self {
         let find = |table: &[(&str, &'static str)]| {
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_device_is_named_as_its_owner_would() {
-        use Device::{Browser, Program, System, Unknown};
+        use DeviceName::{Browser, Program, System, Unknown};
         const MAC: &str = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko)";
         const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15";
         const WINDOWS: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36";
@@ -106,7 +106,7 @@ mod tests {
             ("Mozilla/5.0".to_owned(), Unknown),
             (String::new(), Unknown),
         ] {
-            assert_eq!(Device::read(&user_agent), expected, "{user_agent}");
+            assert_eq!(DeviceName::read(&user_agent), expected, "{user_agent}");
         }
     }
 }

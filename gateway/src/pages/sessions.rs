@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 
 use maud::{Markup, html};
 
-use super::device::Device;
+use super::device::DeviceName;
 use super::texts::Texts;
 use super::{ACTION, Action, SID, Sessions, Terms};
 use crate::clock::Timestamp;
@@ -26,13 +26,13 @@ pub(super) fn list(terms: &Terms, texts: &Texts, page: &Sessions<'_>) -> Markup 
         div.row {
             @if sessions.len() > 1 { (button(terms, Action::EndOthers, None, &html! { (texts.end_others) })) }
             (button(terms, Action::SignOut, None, &html! { (texts.sign_out) }))
-            a href=(terms.home) { (texts.back) }
+            @if terms.home.path() != terms.sessions { a href=(terms.home) { (texts.back) } }
         }
     }
 }
 
 fn entry(terms: &Terms, texts: &Texts, session: &Session, current: bool) -> Markup {
-    let name = (texts.device)(Device::read(&session.user_agent));
+    let name = (texts.device)(DeviceName::read(&session.user_agent));
     html! {
         li {
             div.facts {

@@ -5,7 +5,8 @@
 use maud::{Markup, html};
 
 use super::texts::Texts;
-use super::{NEW, PASSWORD, RETURN_TO, SignIn, SignedOut, Terms, Trouble};
+use super::{NEW, PASSWORD, RETURN_TO, SignIn, Terms, Trouble};
+use crate::session::Cause;
 
 /// The most characters that an upstream may say.
 const MAX_SAID: usize = 200;
@@ -27,9 +28,8 @@ pub(super) fn form(terms: &Terms, texts: &Texts, page: &SignIn<'_>) -> Markup {
     html! {
         @if let Some(reason) = page.signed_out { (notice(reason, texts)) }
         @if let Some(wrong) = &wrong { p #error .bad role="alert" { (wrong) } }
-        form method="post" action=(terms.sign_in) {
-            input type="hidden" name=(RETURN_TO) value=(page.return_to);
-            @if page.new { input type="hidden" name=(NEW) value="1"; }
+        // The address says what is asked for, so that it is known even where the form can't be read.
+        form method="post" action=(address(terms, page.new, page)) {
             (account(terms, texts, page, blame))
             label for="password" { (texts.password) }
             input #password type="password" name=(PASSWORD) required
@@ -41,8 +41,8 @@ pub(super) fn form(terms: &Terms, texts: &Texts, page: &SignIn<'_>) -> Markup {
     }
 }
 
-fn notice(reason: SignedOut, texts: &Texts) -> Markup {
-    let alarming = reason == SignedOut::Reused;
+fn notice(reason: Cause, texts: &Texts) -> Markup {
+    let alarming = reason == Cause::Reused;
     html! {
         p .note[!alarming] .bad[alarming] role=(if alarming { "alert" } else { "status" }) { ((texts.signed_out)(reason)) }
     }
@@ -60,11 +60,15 @@ fn account(terms: &Terms, texts: &Texts, page: &SignIn<'_>, blame: Blame) -> Mar
 
 /// The way from signing in to a new account, or back.
 fn other_form(terms: &Terms, texts: &Texts, page: &SignIn<'_>) -> Markup {
-    let new = (!page.new).then_some((NEW, "1"));
-    let link = terms.sign_in_with(new.into_iter().chain([(RETURN_TO, page.return_to.as_str())]));
     let (question, answer) =
         if page.new { (texts.have_account, texts.sign_in) } else { (texts.no_account, texts.create_account) };
-    html! { p.other { (question) " " a href=(link) { (answer) } } }
+    html! { p.other { (question) " " a href=(address(terms, !page.new, page)) { (answer) } } }
+}
+
+/// Where one signs in, or creates an account, and goes on to where one was going.
+fn address(terms: &Terms, new: bool, page: &SignIn<'_>) -> String {
+    let new = new.then_some((NEW, "1"));
+    terms.sign_in_with(new.into_iter().chain([(RETURN_TO, page.return_to.as_str())]))
 }
 
 fn said(trouble: Trouble<'_>, texts: &Texts) -> String {
@@ -72,6 +76,7 @@ fn said(trouble: Trouble<'_>, texts: &Texts) -> String {
         Trouble::Wrong => texts.wrong.to_owned(),
         Trouble::Incomplete => texts.incomplete.to_owned(),
         Trouble::TooMany(wait) => (texts.too_many)(wait),
+        Trouble::TooManyDevices => texts.too_many_devices.to_owned(),
         Trouble::Unavailable => texts.unavailable.to_owned(),
         Trouble::NotCreated(why) => match plain(why) {
             why if why.is_empty() => format!("{}.", texts.not_created),

@@ -7,7 +7,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::ids::{Partition, PartitionCount, SessionId, Subject};
 use crate::policy::Grants;
-use crate::session::{Session, TokenHash};
+use crate::session::{Cause, Session, TokenHash};
 
 /// What must never come out as it went in.
 const HOSTILE: &str = "\"><script>alert('x')</script>&<!--";
@@ -66,6 +66,7 @@ fn every_page(theme: &Theme) -> Vec<Reply> {
         Some(Trouble::Wrong),
         Some(Trouble::Incomplete),
         Some(Trouble::TooMany(Duration::from_secs(8))),
+        Some(Trouble::TooManyDevices),
         Some(Trouble::Unavailable),
         Some(Trouble::NotCreated(HOSTILE)),
     ];
@@ -75,12 +76,12 @@ fn every_page(theme: &Theme) -> Vec<Reply> {
         for trouble in troubles {
             for new in [false, true] {
                 let page = SignIn { new, ..sign_in(&return_to, trouble) };
-                replies.push(pages.sign_in(StatusCode::OK, language, &page));
+                replies.push(pages.sign_in(language, &page));
             }
         }
-        for reason in SignedOut::ALL {
+        for reason in Cause::ALL {
             let page = SignIn { signed_out: Some(reason), ..sign_in(&return_to, None) };
-            replies.push(pages.sign_in(StatusCode::OK, language, &page));
+            replies.push(pages.sign_in(language, &page));
         }
         let page = Sessions { all: &all, current: all[3].id, done: Some(Done::Ended) };
         replies.push(pages.sessions(language, &page));
@@ -145,11 +146,11 @@ fn every_page_says_what_it_may_do_and_that_nobody_keeps_it() {
 fn what_went_wrong_is_tied_to_the_fields() {
     let root = ReturnTo::root();
     let pages = pages(Theme::default());
-    let good = pages.sign_in(StatusCode::OK, Language::English, &sign_in(&root, None));
-    let bad = pages.sign_in(StatusCode::OK, Language::English, &sign_in(&root, Some(Trouble::Wrong)));
+    let good = pages.sign_in(Language::English, &sign_in(&root, None));
+    let bad = pages.sign_in(Language::English, &sign_in(&root, Some(Trouble::Wrong)));
     assert!(!text(&good).contains("role=\"alert\"") && !text(&good).contains("aria-invalid="));
     let later = sign_in(&root, Some(Trouble::TooMany(Duration::from_secs(8))));
-    let later = pages.sign_in(StatusCode::OK, Language::English, &later);
+    let later = pages.sign_in(Language::English, &later);
     assert!(text(&later).contains("aria-describedby=\"error\"") && !text(&later).contains("aria-invalid="));
     assert_eq!(text(&bad).matches("aria-invalid=\"true\" aria-describedby=\"error\"").count(), 2);
     assert!(text(&bad).contains("id=\"error\"") && text(&bad).contains("<title>Error: Sign in</title>"));
@@ -161,7 +162,7 @@ fn password_managers_are_told_what_a_field_is_for() {
     let pages = pages(Theme::default());
     for (new, password) in [(false, "current-password"), (true, "new-password")] {
         let page = SignIn { new, account: "", ..sign_in(&root, None) };
-        let reply = pages.sign_in(StatusCode::OK, Language::English, &page);
+        let reply = pages.sign_in(Language::English, &page);
         for mark in ["autocomplete=\"username\"", &format!("autocomplete=\"{password}\""), "<label for=\"account\">"] {
             assert!(text(&reply).contains(mark), "{mark} in {}", text(&reply));
         }
@@ -173,7 +174,7 @@ fn what_an_upstream_says_is_one_short_line() {
     let root = ReturnTo::root();
     let said = format!("taken\r\n\u{202e}by\u{0} someone {}", "long ".repeat(100));
     let page = sign_in(&root, Some(Trouble::NotCreated(&said)));
-    let reply = pages(Theme::default()).sign_in(StatusCode::OK, Language::English, &page);
+    let reply = pages(Theme::default()).sign_in(Language::English, &page);
     let shown = text(&reply).split("role=\"alert\">").nth(1).unwrap().split("</p>").next().unwrap();
     assert!(shown.starts_with("The account could not be created: taken by someone long"), "{shown}");
     assert!(shown.chars().count() < 250, "{shown}");
@@ -181,11 +182,8 @@ fn what_an_upstream_says_is_one_short_line() {
 
 #[test]
 fn only_known_words_of_an_address_mean_something() {
-    for reason in SignedOut::ALL {
-        assert_eq!(SignedOut::parse(reason.name()), Some(reason));
-    }
-    for raw in ["", "Reused", "reused ", "<b>", "expired2"] {
-        assert_eq!((SignedOut::parse(raw), Done::parse(raw), Action::parse(raw)), (None, None, None), "{raw}");
+    for raw in ["", "Reused", "reused ", "<b>", "expired2", "Ended", "end "] {
+        assert_eq!((Cause::parse(raw), Done::parse(raw), Action::parse(raw)), (None, None, None), "{raw}");
     }
 }
 
@@ -201,7 +199,7 @@ fn nobody_is_sent_elsewhere_or_round_in_circles() {
     ] {
         assert_eq!(pages.return_to(raw).as_str(), expected, "{raw}");
     }
-    let way = pages.way_to_sign_in(&ReturnTo::parse("/posts?a=b&c").unwrap(), Some(SignedOut::Reused));
+    let way = pages.way_to_sign_in(&ReturnTo::parse("/posts?a=b&c").unwrap(), Some(Cause::Reused));
     assert_eq!(way, "/auth/sign-in?return_to=%2Fposts%3Fa%3Db%26c&reason=reused");
 }
 

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use super::device::Device;
+use super::Done;
+use super::device::DeviceName;
 use super::language::Language;
-use super::{Done, SignedOut};
 use crate::clock::Minute;
+use crate::session::Cause;
 
 /// What is said, and how.
 pub(super) struct Texts {
@@ -21,13 +22,14 @@ pub(super) struct Texts {
     pub(super) wrong: &'static str,
     pub(super) incomplete: &'static str,
     pub(super) unavailable: &'static str,
+    pub(super) too_many_devices: &'static str,
     pub(super) not_created: &'static str,
     pub(super) too_many: fn(Duration) -> String,
-    pub(super) signed_out: fn(SignedOut) -> &'static str,
+    pub(super) signed_out: fn(Cause) -> &'static str,
     pub(super) sessions: &'static str,
     pub(super) about_sessions: &'static str,
     pub(super) this_device: &'static str,
-    pub(super) device: fn(Device<'_>) -> String,
+    pub(super) device: fn(DeviceName<'_>) -> String,
     pub(super) address: &'static str,
     pub(super) created: &'static str,
     pub(super) last_used: &'static str,
@@ -68,6 +70,7 @@ const ENGLISH: Texts = Texts {
     wrong: "That name and password don’t match. Check both and try again.",
     incomplete: "Enter your name and your password.",
     unavailable: "Signing in isn’t possible right now. Nothing was changed; please try again in a moment.",
+    too_many_devices: "You are signed in on as many devices as you may be. Sign out on one of them, then try again.",
     not_created: "The account could not be created",
     too_many: |wait| {
         let (count, unit) = match rounded_up(wait) {
@@ -78,23 +81,23 @@ const ENGLISH: Texts = Texts {
         format!("Too many attempts. Please try again in {count} {unit}.")
     },
     signed_out: |reason| match reason {
-        SignedOut::Reused => {
+        Cause::Reused => {
             "You were signed out to protect your account: an old sign-in of yours was used a second time, so someone else may have a copy. Sign in again, and change your password if this surprises you."
         }
-        SignedOut::Expired => "You were away for a while, so your session has ended. Sign in again to go on.",
-        SignedOut::LoggedOut => "You have signed out.",
-        SignedOut::Revoked => "This session was ended, perhaps from another device. Sign in again to go on.",
-        SignedOut::Disabled => "You were signed out because the account was disabled. Ask those who run this service.",
-        SignedOut::Evicted => "You signed in on another device, and there were too many. This session was the oldest.",
+        Cause::Expired => "Your session has ended. Sign in again to go on.",
+        Cause::LoggedOut => "You are signed out.",
+        Cause::Revoked => "Your session was ended for you. Sign in again to go on.",
+        Cause::Disabled => "You were signed out because the account was disabled. Ask those who run this service.",
+        Cause::Evicted => "You signed in on another device, and there were too many. This session was the oldest.",
     },
     sessions: "Your sessions",
     about_sessions: "You are signed in on these devices. If you don’t recognise one, end its session and change your password.",
     this_device: "This device",
     device: |device| match device {
-        Device::Browser(browser, system) => format!("{browser} on {system}"),
-        Device::Program(name) => name.to_owned(),
-        Device::System(system) => system.to_owned(),
-        Device::Unknown => "Unknown device".to_owned(),
+        DeviceName::Browser(browser, system) => format!("{browser} on {system}"),
+        DeviceName::Program(name) => name.to_owned(),
+        DeviceName::System(system) => system.to_owned(),
+        DeviceName::Unknown => "Unknown device".to_owned(),
     },
     address: "Address",
     created: "Signed in",
@@ -126,6 +129,7 @@ const KOREAN: Texts = Texts {
     wrong: "이름 또는 비밀번호가 올바르지 않습니다. 다시 확인해 주세요.",
     incomplete: "이름과 비밀번호를 모두 입력해 주세요.",
     unavailable: "지금은 로그인할 수 없습니다. 변경된 내용은 없으니 잠시 후 다시 시도해 주세요.",
+    too_many_devices: "로그인할 수 있는 기기 수를 초과했습니다. 다른 기기에서 로그아웃한 뒤 다시 시도해 주세요.",
     not_created: "계정을 만들지 못했습니다",
     too_many: |wait| {
         let (count, unit) = match rounded_up(wait) {
@@ -135,16 +139,14 @@ const KOREAN: Texts = Texts {
         format!("시도 횟수가 너무 많습니다. {count}{unit} 후에 다시 시도해 주세요.")
     },
     signed_out: |reason| match reason {
-        SignedOut::Reused => {
+        Cause::Reused => {
             "계정 보호를 위해 로그아웃되었습니다. 이전 로그인 정보가 다시 사용되어 다른 사람이 이를 가지고 있을 수 있습니다. 다시 로그인해 주시고, 직접 하신 일이 아니라면 비밀번호를 변경해 주세요."
         }
-        SignedOut::Expired => "한동안 사용하지 않아 세션이 종료되었습니다. 계속하려면 다시 로그인해 주세요.",
-        SignedOut::LoggedOut => "로그아웃되었습니다.",
-        SignedOut::Revoked => {
-            "이 세션이 종료되었습니다. 다른 기기에서 종료했을 수 있습니다. 계속하려면 다시 로그인해 주세요."
-        }
-        SignedOut::Disabled => "계정이 비활성화되어 로그아웃되었습니다. 서비스 운영자에게 문의해 주세요.",
-        SignedOut::Evicted => {
+        Cause::Expired => "세션이 종료되었습니다. 계속하려면 다시 로그인해 주세요.",
+        Cause::LoggedOut => "로그아웃되었습니다.",
+        Cause::Revoked => "운영자 또는 보안 정책에 의해 세션이 종료되었습니다. 계속하려면 다시 로그인해 주세요.",
+        Cause::Disabled => "계정이 비활성화되어 로그아웃되었습니다. 서비스 운영자에게 문의해 주세요.",
+        Cause::Evicted => {
             "로그인할 수 있는 기기 수를 초과하여 가장 오래된 이 세션이 종료되었습니다. 계속하려면 다시 로그인해 주세요."
         }
     },
@@ -152,10 +154,10 @@ const KOREAN: Texts = Texts {
     about_sessions: "다음 기기에서 로그인되어 있습니다. 모르는 기기가 있으면 세션을 종료하고 비밀번호를 변경해 주세요.",
     this_device: "이 기기",
     device: |device| match device {
-        Device::Browser(browser, system) => format!("{system}의 {browser}"),
-        Device::Program(name) => name.to_owned(),
-        Device::System(system) => system.to_owned(),
-        Device::Unknown => "알 수 없는 기기".to_owned(),
+        DeviceName::Browser(browser, system) => format!("{system}의 {browser}"),
+        DeviceName::Program(name) => name.to_owned(),
+        DeviceName::System(system) => system.to_owned(),
+        DeviceName::Unknown => "알 수 없는 기기".to_owned(),
     },
     address: "주소",
     created: "로그인",

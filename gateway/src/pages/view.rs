@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ReturnTo;
 use crate::ids::SessionId;
-use crate::session::Session;
+use crate::session::{Cause, Session};
 
 /// What the sign-in page shows.
 #[derive(Clone, Debug)]
@@ -18,49 +18,9 @@ pub struct SignIn<'a> {
     /// Where to go afterwards.
     pub return_to: &'a ReturnTo,
     /// Why somebody is here who was signed in before.
-    pub signed_out: Option<SignedOut>,
+    pub signed_out: Option<Cause>,
     /// What went wrong.
     pub trouble: Option<Trouble<'a>>,
-}
-
-/// Why a session is no more. The names are public: they stand in the page's address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignedOut {
-    /// A refresh token was used twice.
-    Reused,
-    /// It was not used for too long, or lived as long as it may.
-    Expired,
-    /// By its owner, here.
-    LoggedOut,
-    /// From elsewhere.
-    Revoked,
-    /// The user was disabled.
-    Disabled,
-    /// For a newer one.
-    Evicted,
-}
-
-impl SignedOut {
-    /// Each of them.
-    pub const ALL: [Self; 6] =
-        [Self::Reused, Self::Expired, Self::LoggedOut, Self::Revoked, Self::Disabled, Self::Evicted];
-
-    /// Its name in an address.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reused => "reused",
-            Self::Expired => "expired",
-            Self::LoggedOut => "logged_out",
-            Self::Revoked => "revoked",
-            Self::Disabled => "disabled",
-            Self::Evicted => "evicted",
-        }
-    }
-
-    /// The reason of this name, if there is one.
-    pub fn parse(raw: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.name() == raw)
-    }
 }
 
 /// What went wrong when somebody signed in. None of these tells whether an account exists.
@@ -72,6 +32,8 @@ pub enum Trouble<'a> {
     Incomplete,
     /// There were too many tries.
     TooMany(Duration),
+    /// The password is right, but the user has as many sessions as one may have.
+    TooManyDevices,
     /// Nothing could be checked.
     Unavailable,
     /// No account was created, for what the upstream says.
@@ -83,7 +45,7 @@ impl Trouble<'_> {
     pub(super) fn is_of_a_field(self) -> bool {
         match self {
             Self::Wrong | Self::Incomplete | Self::NotCreated(_) => true,
-            Self::TooMany(_) | Self::Unavailable => false,
+            Self::TooMany(_) | Self::TooManyDevices | Self::Unavailable => false,
         }
     }
 }

@@ -69,6 +69,14 @@ pub enum Denied {
         /// What it answered.
         status: StatusCode,
     },
+    /// The upstream creates no such account.
+    #[error("the upstream refused to create the account with {status}")]
+    NotRegistered {
+        /// What it answered.
+        status: StatusCode,
+        /// What it said, for who tried and for nobody else.
+        said: String,
+    },
     /// The credentials are right, but the user is disabled.
     #[error("the user is disabled")]
     UserDisabled,
@@ -157,6 +165,7 @@ impl Denied {
             Self::OverLimit { .. } => "over_limit",
             Self::LoginDelayed { .. } => "login_delayed",
             Self::BadCredentials { .. } => "bad_credentials",
+            Self::NotRegistered { .. } => "not_registered",
             Self::UserDisabled => "user_disabled",
             Self::TooManySessions => "too_many_sessions",
             Self::BadBody(_) => "bad_body",

@@ -12,6 +12,15 @@ const WAIT: Duration = Duration::from_millis(1500);
 /// Stands in every cause that must not be told.
 const CAUSE: &str = "10.1.2.3 refused hunter2";
 
+#[test]
+fn a_stranger_is_not_told_that_an_account_is_disabled() {
+    let face = |denied: &Denied| {
+        let problem = Problem::to_strangers(denied);
+        (problem.status(), problem.headers)
+    };
+    assert_eq!(face(&Denied::UserDisabled), face(&Denied::BadCredentials { status: StatusCode::CONFLICT }));
+}
+
 /// One of each kind.
 fn all() -> Vec<Denied> {
     let cause = || CAUSE.to_owned();
@@ -32,6 +41,7 @@ fn all() -> Vec<Denied> {
         Denied::OverLimit { limit: LimitId::parse("api").unwrap(), wait: WAIT },
         Denied::LoginDelayed { wait: WAIT },
         Denied::BadCredentials { status: StatusCode::UNAUTHORIZED },
+        Denied::NotRegistered { status: StatusCode::CONFLICT, said: cause() },
         Denied::UserDisabled,
         Denied::TooManySessions,
         Denied::BadBody("It is no object."),
@@ -91,6 +101,7 @@ fn each_refusal_has_its_face() {
     429 over_limit 2
     429 login_delayed 2
     401 bad_credentials Bearer
+    422 not_registered
     403 user_disabled
     409 too_many_sessions
     400 bad_body

@@ -14,6 +14,7 @@ fn route(id: &str, host: &str, path: &str, methods: &[Method]) -> Arc<Route> {
         cors: None,
         forward_token: false,
         cookies: false,
+        unauthenticated: Unauthenticated::Refuse,
         without_store: WithoutStore::Refuse,
         read_timeout: None,
         revokes: None,

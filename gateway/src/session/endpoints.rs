@@ -28,8 +28,10 @@ use crate::store::{Ending, Memory};
 
 mod login;
 mod logout;
+mod pages;
 
 pub use login::LoginService;
+pub use pages::PageService;
 
 /// The most bytes of a body that an endpoint reads.
 pub const MAX_BODY: usize = 16 * 1024;
@@ -71,6 +73,8 @@ pub struct Endpoints {
     pub auth: Arc<Authenticator>,
     /// Checks credentials; none if this gateway has no login.
     pub login: Option<LoginService>,
+    /// Shows pages to people; none if there are no pages.
+    pub pages: Option<PageService>,
 }
 
 impl Endpoints {
@@ -83,6 +87,10 @@ impl Endpoints {
             Endpoint::Me => me(&call),
             Endpoint::Sessions => self.sessions(&call).await,
             Endpoint::EndSession => self.end_session(&call).await,
+            Endpoint::SignInPage => self.sign_in_page(&mut call).await,
+            Endpoint::SignIn => self.sign_in(&mut call).await,
+            Endpoint::SessionsPage => self.sessions_page(&call).await,
+            Endpoint::ChangeSessions => self.change_sessions(&mut call).await,
             Endpoint::Jwks => Ok(reply::json(StatusCode::OK, &self.auth.keyring.current()?.jwks())),
         }
     }
@@ -157,15 +165,22 @@ impl Endpoints {
         let mut sid = None;
         call.permit.route().path.capture(call.request.path, |_, value| sid = SessionId::parse(value).ok());
         let sid = sid.ok_or(Denied::NoSuchSession)?;
-        let ending = Ending::This(sid);
-        match self.auth.store.end(&known.subject, ending, Cause::LoggedOut, self.memory(), call.now).await? {
-            0 => Err(Denied::NoSuchSession),
-            ended => {
-                self.auth.metrics.sessions_ended("one", ended);
-                info!(target: "auth", subject = %known.subject, session = %sid, "session ended");
-                Ok(reply::empty(StatusCode::NO_CONTENT))
-            }
+        if self.end_one(known, sid, call.now).await? {
+            Ok(reply::empty(StatusCode::NO_CONTENT))
+        } else {
+            Err(Denied::NoSuchSession)
         }
+    }
+
+    /// Ends one of a user's sessions: whether there was one.
+    async fn end_one(&self, known: &Known, sid: SessionId, now: Timestamp) -> Result<bool, Denied> {
+        let ended =
+            self.auth.store.end(&known.subject, Ending::This(sid), Cause::LoggedOut, self.memory(), now).await?;
+        if ended > 0 {
+            self.auth.metrics.sessions_ended("one", ended);
+            info!(target: "auth", subject = %known.subject, session = %sid, "session ended");
+        }
+        Ok(ended > 0)
     }
 }
 

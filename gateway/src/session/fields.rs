@@ -33,6 +33,18 @@ impl Fields {
         self.0.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
+    /// These of its fields, as far as they are there.
+    #[must_use]
+    pub fn only(&self, names: &[&str]) -> Self {
+        Self(
+            self.0
+                .iter()
+                .filter(|(name, _)| names.contains(&name.as_str()))
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect(),
+        )
+    }
+
     /// All fields as a JSON object.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(&self.0).expect("what was read as JSON can be written as JSON")

@@ -6,6 +6,7 @@
 mod cookies;
 mod cors;
 mod mistakes;
+mod pages;
 mod properties;
 mod secrets;
 mod sessions;

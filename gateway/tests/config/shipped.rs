@@ -89,6 +89,10 @@ fn the_quickstart_means_what_it_says() {
     auth.end_session: DELETE */auth/sessions/{sid} Authenticated -> EndSession
     auth.sessions: GET */auth/sessions Authenticated -> Sessions
     auth.jwks: GET */.well-known/jwks.json Public -> Jwks
+    pages.sign_in_page: GET */auth/sign-in Public -> SignInPage
+    pages.sign_in: POST */auth/sign-in Public -> SignIn auth.login.address=30x2000/Address auth.login.account=10x6000/Account
+    pages.sessions_page: GET */auth/devices Authenticated -> SessionsPage
+    pages.sessions: POST */auth/devices Authenticated -> ChangeSessions
     register: POST */auth/register Public -> backend/users register=10x6000/Address
     password: PUT */auth/password Authenticated -> backend/users/me/password user=20x600/User, ends the caller's other sessions
     account: GET,PUT */users/me Authenticated -> backend user=20x600/User

@@ -16,6 +16,7 @@ mod lifecycle;
 mod limits;
 mod login;
 mod logout;
+mod pages;
 mod policies;
 mod posts;
 mod process;

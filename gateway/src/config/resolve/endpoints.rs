@@ -12,7 +12,7 @@ use crate::cors::Cors;
 use crate::ids::RouteId;
 use crate::limit::{Limit, LimitBy};
 use crate::policy::Policy;
-use crate::routing::{Endpoint, HostPattern, Methods, PathPattern, Route, Target, WithoutStore};
+use crate::routing::{Endpoint, HostPattern, Methods, PathPattern, Route, Target, Unauthenticated, WithoutStore};
 
 use super::limits;
 use super::login::LoginAndLimits;
@@ -29,11 +29,11 @@ const PATHS: [(Endpoint, &str, &str); 6] = [
 ];
 
 /// What all endpoints share.
-struct Shared {
-    host: HostPattern,
-    limits: Vec<Arc<Limit>>,
-    login_limits: Vec<Arc<Limit>>,
-    cors: Option<Arc<Cors>>,
+pub(super) struct Shared {
+    pub(super) host: HostPattern,
+    pub(super) limits: Vec<Arc<Limit>>,
+    pub(super) login_limits: Vec<Arc<Limit>>,
+    pub(super) cors: Option<Arc<Cors>>,
 }
 
 /// Reads `[auth]`: the routes of our endpoints, those with mistakes left out. Without login there are no
@@ -109,7 +109,8 @@ fn place<'d>(
     }
 }
 
-fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> Arc<Route> {
+/// The route of an endpoint, wherever it was placed.
+pub(super) fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> Arc<Route> {
     let (id, methods, policy) = match endpoint {
         Endpoint::Login => ("auth.login", vec![Method::POST], Policy::Public),
         Endpoint::Refresh => ("auth.refresh", vec![Method::POST], Policy::Public),
@@ -119,8 +120,20 @@ fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> Arc<Route> {
         Endpoint::Sessions => ("auth.sessions", vec![Method::GET], Policy::Authenticated),
         Endpoint::EndSession => ("auth.end_session", vec![Method::DELETE], Policy::Authenticated),
         Endpoint::Jwks => ("auth.jwks", vec![Method::GET], Policy::Public),
+        // It finds out itself who is signed in already.
+        Endpoint::SignInPage => ("pages.sign_in_page", vec![Method::GET], Policy::Public),
+        Endpoint::SignIn => ("pages.sign_in", vec![Method::POST], Policy::Public),
+        Endpoint::SessionsPage => ("pages.sessions_page", vec![Method::GET], Policy::Authenticated),
+        Endpoint::ChangeSessions => ("pages.sessions", vec![Method::POST], Policy::Authenticated),
     };
-    let limits = if endpoint == Endpoint::Login { &shared.login_limits } else { &shared.limits };
+    let limits = match endpoint {
+        Endpoint::Login | Endpoint::SignIn => &shared.login_limits,
+        _ => &shared.limits,
+    };
+    let unauthenticated = match endpoint {
+        Endpoint::SessionsPage | Endpoint::ChangeSessions => Unauthenticated::Redirect,
+        _ => Unauthenticated::Refuse,
+    };
     Arc::new(Route {
         id: RouteId::parse(id).expect("a plain name"),
         host: shared.host.clone(),
@@ -132,6 +145,7 @@ fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> Arc<Route> {
         cors: shared.cors.clone(),
         forward_token: false,
         cookies: true,
+        unauthenticated,
         without_store: WithoutStore::Refuse,
         read_timeout: None,
         revokes: None,

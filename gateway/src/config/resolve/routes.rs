@@ -13,10 +13,11 @@ use crate::cors::Cors;
 use crate::ids::{RouteId, UpstreamId};
 use crate::limit::{Limit, LimitBy};
 use crate::policy::Policy;
-use crate::routing::{HostPattern, Methods, PathPattern, Route, RouteTable, Target, WithoutStore};
+use crate::routing::{HostPattern, Methods, PathPattern, Route, RouteTable, Target, Unauthenticated, WithoutStore};
 
 use super::cookies::CookieTerms;
 use super::limits;
+use super::pages::Draft;
 use super::policies::policy;
 use super::sessions::{self, RevokeOn};
 
@@ -29,6 +30,7 @@ pub(super) struct Known<'a> {
     pub(super) limits: &'a Names<Arc<Limit>>,
     pub(super) cors: &'a Names<Arc<Cors>>,
     pub(super) cookies: &'a Read<Option<CookieTerms>>,
+    pub(super) pages: &'a Read<Option<Draft<'a>>>,
 }
 
 /// A route, and where the file says so.
@@ -74,9 +76,13 @@ fn route<'d>(table: &mut Table<'d>, id: Read<RouteId>, known: &Known<'_>) -> Rea
     let cors = table.optional("cors", |value| known.cors.find(value));
     let forward_token = table.or("forward_token", Value::flag, false);
     let cookies = cookies(table, known.cookies, policy.as_ref().ok());
+    let unauthenticated = table.find("unauthenticated");
     let without_store = table.or("without_store", without_store, WithoutStore::Refuse);
     let read_timeout = table.optional("read_timeout", values::duration);
     let (host, path, methods) = matched?;
+    let cookies = cookies?;
+    let unauthenticated =
+        unauthenticated.map(|value| unauthenticated_as(&value, known, policy.as_ref().ok(), &host, cookies));
     let rewrite = rewrite.map(|value| values::rewrite(&value, &path)).transpose();
     let route = Route {
         id: id?,
@@ -88,12 +94,38 @@ fn route<'d>(table: &mut Table<'d>, id: Read<RouteId>, known: &Known<'_>) -> Rea
         limits: limits?,
         cors: cors?,
         forward_token: forward_token?,
-        cookies: cookies?,
+        cookies,
+        unauthenticated: unauthenticated.transpose()?.unwrap_or_default(),
         without_store: without_store?,
         read_timeout: read_timeout?,
         revokes: None,
     };
     Ok(Placed { route: Arc::new(route), spot: table.spot().clone() })
+}
+
+/// What becomes of who is not signed in.
+fn unauthenticated_as(
+    value: &Value<'_>,
+    known: &Known<'_>,
+    policy: Option<&Policy>,
+    host: &HostPattern,
+    cookies: bool,
+) -> Read<Unauthenticated> {
+    let choices = [("refuse", Unauthenticated::Refuse), ("redirect", Unauthenticated::Redirect)];
+    let choice = value.choose("choice", &choices)?;
+    if choice == Unauthenticated::Redirect {
+        if policy.is_some_and(|policy| !policy.needs_credentials()) {
+            return Err(value.refuse("this route lets everybody in, so nobody is sent to sign in; leave it out"));
+        }
+        match known.pages {
+            Ok(Some(pages)) => pages.can_send_back(value, host, cookies)?,
+            Ok(None) => {
+                return Err(value.refuse("there is no sign-in page; write [pages] with enabled = true, or \"refuse\""));
+            }
+            Err(_) => {} // That has been reported.
+        }
+    }
+    Ok(choice)
 }
 
 /// Whether a route takes tokens in cookies: what `[cookies]` says of all, or what it says itself.

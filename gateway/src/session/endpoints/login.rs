@@ -159,24 +159,31 @@ impl Attempt<'_> {
         }
     }
 
-    /// What the upstream is told besides the credentials: which request it is, and where it comes from.
-    fn headers(&self, media_type: &'static str) -> HeaderMap {
-        let value = |text: &str| HeaderValue::from_str(text).expect("ids and addresses are safe in headers");
-        HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static(media_type)),
-            (X_REQUEST_ID, value(self.call.request_id.as_str())),
-            (X_FORWARDED_FOR, value(&self.call.request.client.to_string())),
-        ])
-    }
-
     async fn ask(&self, fields: &Fields) -> Result<http::Response<Bytes>, Denied> {
-        let Login { path, format, timeout, .. } = &self.service.terms;
-        let (media_type, body) = match format {
-            LoginFormat::Json => ("application/json", fields.to_json()),
-            LoginFormat::Form => ("application/x-www-form-urlencoded", fields.to_form()),
+        self.service.send(&self.service.pool, &self.service.terms.path, fields, self.call).await
+    }
+}
+
+impl LoginService {
+    /// Posts credentials to `path`, and tells besides which request it is and where it comes from.
+    pub(super) async fn send(
+        &self,
+        pool: &Pool,
+        path: &str,
+        credentials: &Fields,
+        call: &Call<'_>,
+    ) -> Result<http::Response<Bytes>, Denied> {
+        let (media_type, body) = match self.terms.format {
+            LoginFormat::Json => ("application/json", credentials.to_json()),
+            LoginFormat::Form => ("application/x-www-form-urlencoded", credentials.to_form()),
         };
-        let headers = self.headers(media_type);
-        self.service.pool.post(path, &headers, body.into(), *timeout).await.map_err(|error| match error {
+        let value = |text: &str| HeaderValue::from_str(text).expect("ids and addresses are safe in headers");
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static(media_type)),
+            (X_REQUEST_ID, value(call.request_id.as_str())),
+            (X_FORWARDED_FOR, value(&call.request.client.to_string())),
+        ]);
+        pool.post(path, &headers, body.into(), self.terms.timeout).await.map_err(|error| match error {
             CallError::Timeout => Denied::LoginTimeout,
             CallError::Unreachable => Denied::LoginUnavailable("no server could be reached".to_owned()),
             CallError::Broken | CallError::TooLarge => Denied::LoginUnusable(error.to_string()),

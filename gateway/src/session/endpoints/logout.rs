@@ -20,7 +20,7 @@ use crate::store::Ending;
 
 /// Which sessions end: `?scope=`.
 #[derive(Clone, Copy)]
-enum Scope {
+pub(super) enum Scope {
     This,
     Others,
     All,
@@ -56,7 +56,7 @@ impl Scope {
 }
 
 /// Who logs out.
-enum Leaver {
+pub(super) enum Leaver {
     /// The caller of an access token that stands.
     Known(Arc<Known>),
     /// The holder of a refresh token.
@@ -86,7 +86,8 @@ impl Endpoints {
         Ok(held.is_some_and(|held| held != Held::default()))
     }
 
-    async fn end(&self, scope: Scope, leaver: &Leaver, now: Timestamp) -> Result<(), Denied> {
+    /// Ends the sessions that `scope` names for who leaves.
+    pub(super) async fn end(&self, scope: Scope, leaver: &Leaver, now: Timestamp) -> Result<(), Denied> {
         let (subject, sid) = match leaver {
             Leaver::Known(known) => (&known.subject, known.sid),
             Leaver::Holder(subject, sid) => (subject, *sid),

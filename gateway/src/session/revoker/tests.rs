@@ -1,7 +1,7 @@
 use super::*;
 use crate::ids::{Jti, Partition, PartitionCount, SessionId, UpstreamId};
 use crate::policy::{Caller, Grants, Known, Policy};
-use crate::routing::{HostPattern, Methods, PathPattern, Target, WithoutStore};
+use crate::routing::{HostPattern, Methods, PathPattern, Target, Unauthenticated, WithoutStore};
 use crate::secret::Secret;
 use crate::store::redis::RedisStore;
 
@@ -19,6 +19,7 @@ fn route(path: &str, revokes: Revokes) -> Route {
         cors: None,
         forward_token: false,
         cookies: false,
+        unauthenticated: Unauthenticated::Refuse,
         without_store: WithoutStore::Refuse,
         read_timeout: None,
         revokes: Some(revokes),
