@@ -155,19 +155,20 @@ async fn nobody_learns_whether_an_account_exists() {
 async fn who_tries_too_often_is_told_how_long_to_wait() {
     let stack = Stack::builder(Kind::Embedded).extra(PAGES).login_limits(3, 1000).start().await;
     let mut visitor = Visitor::new(&stack.anonymous());
+    let told = |answer: &Answer| format!("try again in {} second", answer.header("retry-after"));
     for _ in 0..3 {
         assert_eq!(sign_in(&mut visitor, "alice", "wrong").await.status, 401);
     }
     let account = sign_in(&mut visitor, "alice", "wrong").await;
-    assert_eq!((account.status, account.header("retry-after")), (429, "1"));
-    assert!(account.body.contains("try again in 1 second."), "{}", account.body);
+    assert_eq!(account.status, 429);
+    assert!(account.body.contains(&told(&account)), "{}", account.body);
 
     let stack = Stack::builder(Kind::Embedded).extra(PAGES).login_limits(1000, 1).start().await;
     let mut visitor = Visitor::new(&stack.anonymous());
     sign_in(&mut visitor, "alice", "wrong").await;
     let address = sign_in(&mut visitor, "alice", "wrong").await;
     assert_eq!(address.status, 429);
-    assert!(address.body.contains("try again in 1 second."), "{}", address.body);
+    assert!(address.body.contains(&told(&address)), "{}", address.body);
     assert!(address.body.contains("return_to=%2Fapp%2Fx%3Fy"), "and still knows where one was going");
     assert_eq!(look(&mut visitor, "/auth/sign-in").await.status, 200, "to look at the page costs nothing");
 }
