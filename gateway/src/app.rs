@@ -24,12 +24,14 @@ use crate::gateway::snapshot::{Lasting, Snapshot};
 use crate::limiter::Limiter;
 use crate::listener::Acceptor;
 use crate::metrics::{Metrics, ReloadOutcome};
+use crate::session::audit::Audit;
 use crate::session::revoker::Revoker;
 use crate::store::embedded::EmbeddedStore;
 use crate::store::measured::Measured;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
 use crate::streams::{Cause, Streams};
+use crate::webhook::Webhook;
 
 mod background;
 
@@ -83,7 +85,9 @@ impl App {
         let store = open_store(&config.store).await?;
         let store: Arc<dyn Store> = Arc::new(Measured::new(store, Arc::clone(&metrics)));
         let limiter = Arc::new(Limiter::new(Arc::clone(&store), Arc::clone(&metrics)));
-        let lasting = Lasting { store, limiter, metrics: Arc::clone(&metrics) };
+        let audit = Arc::new(Audit::new(Arc::clone(&metrics), Webhook::new(clock.clone(), Arc::clone(&metrics))));
+        audit.webhook.apply(config.webhook.as_ref());
+        let lasting = Lasting { store, limiter, metrics: Arc::clone(&metrics), audit };
         let keyring = Keyring::default();
         first_keys(&keyring, &config, &lasting, &clock).await?;
         let readiness = Arc::new(Readiness::default());
@@ -145,6 +149,7 @@ impl App {
         let counted = if outcome.is_ok() { ReloadOutcome::Applied } else { ReloadOutcome::Refused };
         self.lasting.metrics.reloaded(counted);
         self.current.store(Arc::new(outcome?));
+        self.lasting.audit.webhook.apply(config.webhook.as_ref());
         self.config = config;
         info!(target: "performance", "the new configuration is at work");
         Ok(())
@@ -185,6 +190,7 @@ impl App {
             self.streams.end_all(Cause::Leaving);
             drained = self.acceptor.drain(PATIENCE).await;
         }
+        self.lasting.audit.webhook.finish().await;
         self.background.cancel();
         self.admin.stop().await;
         drained && revoked

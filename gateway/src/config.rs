@@ -31,9 +31,11 @@ mod resolve;
 mod secrets;
 mod upstream;
 mod values;
+mod webhook;
 
 pub use errors::{ConfigErrors, Mistake, Place};
 pub use upstream::{HealthCheck, ServerAddress, Upstream, UpstreamHeader};
+pub use webhook::{Event, WebhookTerms, WebhookUrl, WebhookUrlError};
 
 /// Reads the configuration in the file `path`; `env` looks up environment variables.
 ///
@@ -89,6 +91,8 @@ pub struct Config {
     /// The routes, the gateway's own endpoints among them, in the order of the file.
     /// [`crate::routing::RouteTable::conflicts`] found none.
     pub routes: Vec<Arc<Route>>,
+    /// Who is told of what happens to sessions, if anybody.
+    pub webhook: Option<WebhookTerms>,
     /// Logs.
     pub telemetry: Telemetry,
     /// How the process ends.

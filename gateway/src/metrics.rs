@@ -89,6 +89,10 @@ table! {
     upstream_duration: HistogramVec = "upstream_duration_seconds" ["upstream"] in REQUEST_BUCKETS;
     /// Requests that an upstream failed, by kind.
     upstream_failures: IntCounterVec = "upstream_failures_total" ["upstream", "kind"];
+    /// Refresh tokens that were used twice, so that their sessions were ended.
+    refresh_reuse: IntCounterVec = "refresh_reuse_total" [];
+    /// Events for the webhook, by outcome: delivered, failed (and tried again), `given_up` or dropped.
+    webhook_events: IntCounterVec = "webhook_events_total" ["event", "outcome"];
     /// Calls to the admin API, by action and outcome: done, or the reason of refusal.
     admin_calls: IntCounterVec = "admin_calls_total" ["action", "outcome"];
     /// Configurations loaded while running, by outcome.
@@ -325,6 +329,16 @@ impl Metrics {
     /// An upstream failed a request.
     pub fn upstream_failed(&self, upstream: &UpstreamId, kind: &str) {
         self.upstream_failures.with_label_values(&[upstream.as_str(), kind]).inc();
+    }
+
+    /// A refresh token was used twice.
+    pub fn refresh_reused(&self) {
+        self.refresh_reuse.with_label_values::<&str>(&[]).inc();
+    }
+
+    /// An event was delivered, or was not.
+    pub fn webhook(&self, event: &str, outcome: &str) {
+        self.webhook_events.with_label_values(&[event, outcome]).inc();
     }
 
     /// The admin API was called.

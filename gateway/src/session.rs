@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::ids::{SessionId, Subject};
 use crate::policy::Grants;
 
+pub mod audit;
 mod cap;
 mod cause;
 pub mod endpoints;

@@ -11,8 +11,10 @@ use crate::clock::Clock;
 use crate::config;
 use crate::gateway::snapshot::{Lasting, Snapshot};
 use crate::limiter::Limiter;
+use crate::session::audit::Audit;
 use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
+use crate::webhook::Webhook;
 
 const CONFIG: &str = r#"
 [listeners.public]
@@ -37,7 +39,8 @@ async fn api(metrics: &Arc<Metrics>) -> Arc<Api> {
     let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(folder.path().join("store.db")).await.unwrap());
     let limiter = Arc::new(Limiter::new(Arc::clone(&store), Arc::clone(metrics)));
     let config = config::parse(CONFIG, "test.toml", Path::new(""), &|_| None).unwrap();
-    let lasting = Lasting { store, limiter, metrics: Arc::clone(metrics) };
+    let audit = Arc::new(Audit::new(Arc::clone(metrics), Webhook::new(Clock::system(), Arc::clone(metrics))));
+    let lasting = Lasting { store, limiter, metrics: Arc::clone(metrics), audit };
     let current = ArcSwap::from_pointee(Snapshot::build(&config, Keyring::default(), &lasting));
     Arc::new(Api::new(Arc::new(current), Clock::system(), Arc::clone(metrics)))
 }

@@ -22,6 +22,7 @@ mod sessions;
 mod store;
 mod tokens;
 mod upstreams;
+mod webhook;
 
 /// Reads a whole configuration.
 pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
@@ -54,6 +55,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
     let routes = routes::all(top, own, &known, revoke_on);
     let pages =
         pages.and_then(|pages| pages.map(|pages| pages.finish(routes.as_deref().unwrap_or_default())).transpose());
+    let webhook = top.optional("webhook", webhook::webhook);
     let telemetry = top.section("telemetry", process::telemetry);
     let shutdown = top.section("shutdown", process::shutdown);
     Ok(Config {
@@ -69,6 +71,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
         pages: pages?,
         upstreams: upstreams?,
         routes: routes?,
+        webhook: webhook?,
         telemetry: telemetry?,
         shutdown: shutdown?,
     })

@@ -14,6 +14,7 @@ use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::routing::RouteTable;
 use crate::secret::Secret;
+use crate::session::audit::Audit;
 use crate::session::endpoints::{Endpoints, LoginService, PageService};
 use crate::session::recheck::Recheck;
 use crate::session::renewal::{self, Renewals};
@@ -51,12 +52,14 @@ pub struct Lasting {
     pub limiter: Arc<Limiter>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Tells of what happened to sessions.
+    pub audit: Arc<Audit>,
 }
 
 impl Snapshot {
     /// Puts `config` to work with the keys of `keyring`.
     pub fn build(config: &Config, keyring: Keyring, lasting: &Lasting) -> Self {
-        let Lasting { store, limiter, metrics } = lasting;
+        let Lasting { store, limiter, metrics, audit } = lasting;
         let upstreams = Upstreams::start(&config.upstreams, metrics);
         let tokens = Arc::new(config.tokens.clone());
         let auth = Arc::new(Authenticator {
@@ -65,6 +68,7 @@ impl Snapshot {
                 tokens: Arc::clone(&tokens),
                 store: Arc::clone(store),
                 metrics: Arc::clone(metrics),
+                audit: Arc::clone(audit),
                 recheck: recheck(config, &upstreams),
             }),
             cookies: config.cookies.clone(),

@@ -11,9 +11,10 @@ use futures_util::future::{BoxFuture, Shared};
 use http::header::USER_AGENT;
 use tracing::{info, warn};
 
+use super::audit::Audit;
 use super::issue::TokenPair;
 use super::recheck::{Recheck, Standing};
-use super::{Cause, MAX_USER_AGENT, Presented, Rotation, Session, TokenHash};
+use super::{Cause, MAX_USER_AGENT, Presented, Rotation, TokenHash};
 use crate::auth::keyring::Keyring;
 use crate::clock::Timestamp;
 use crate::config::{Tokens, WhenUnavailable};
@@ -36,6 +37,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Counts outcomes.
     pub metrics: Arc<Metrics>,
+    /// Tells of reuse.
+    pub audit: Arc<Audit>,
     /// Asks about users again, if anybody does.
     pub recheck: Option<Recheck>,
 }
@@ -122,7 +125,7 @@ impl Parts {
         let session = match rotation? {
             Rotation::Rotated(session) | Rotation::Replayed(session) => session,
             Rotation::Reused(session) => {
-                log_reuse(&session, device);
+                self.audit.reused(&session, device, now);
                 return Err(Denied::RefreshEnded(Cause::Reused));
             }
             Rotation::Ended(cause) => return Err(Denied::RefreshEnded(cause)),
@@ -154,15 +157,4 @@ impl Parts {
             (Standing::Unknown(cause), WhenUnavailable::Refuse) => Err(Denied::LoginUnavailable(cause)),
         }
     }
-}
-
-fn log_reuse(session: &Session, device: &Device) {
-    warn!(
-        target: "auth",
-        subject = %session.subject,
-        session = %session.id,
-        opened_from = %session.address,
-        client = %device.address,
-        "a refresh token was used twice: its session was ended",
-    );
 }

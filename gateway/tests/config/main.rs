@@ -12,6 +12,7 @@ mod secrets;
 mod sessions;
 mod shipped;
 mod values;
+mod webhook;
 
 use std::path::Path;
 
@@ -47,6 +48,9 @@ fn env(name: &str) -> Option<String> {
         "REPEATED" => "0123456789abcdef0123456789abcdef".to_owned(),
         "SEQUENCE" => "abcdefghijklmnopqrstuvwxyz0123456789".to_owned(),
         "JWT_IO" => "a-string-secret-at-least-256-bits-long".to_owned(),
+        "WEBHOOK" => "whsec_mI1v7Qe0pXzT4uJ9sYkR2bGhWnL6cDfA8oEiVtBxKqM=".to_owned(),
+        "WEBHOOK_URL" => "https://hooks.example.com/hunter2".to_owned(),
+        "JWT_KEY" => "mI1v7Qe0pXzT4uJ9-sYkR2bGhWnL6cDfA8oEi_VtBxKqM".to_owned(),
         "EMPTY" => String::new(),
         "SPACED" => "q7Jx0vR2 mZ9tKc4L wB8yNf3H sD6gPa1E".to_owned(),
         "REDIS_URL" => "redis://:hunter2@127.0.0.1:6379".to_owned(),

@@ -30,6 +30,7 @@ fn load(text: &str) -> Result<Config, ConfigErrors> {
     let env = |name: &str| match name {
         "REDIS_URL" => env("REDIS_URL"),
         "PREVIOUS_PUBLIC_KEY" | "ISSUER_PUBLIC_KEY" => env("PUBLIC_KEY"),
+        "WEBHOOK_SECRET" => env("WEBHOOK"),
         "ADMIN_TOKEN" | "REFRESH_SECRET" | "UPSTREAM_SECRET" | "ORDERS_SECRET" => Some(GOOD_SECRET.to_owned()),
         _ => None,
     };

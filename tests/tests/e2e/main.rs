@@ -29,3 +29,4 @@ mod round_trips;
 mod silence;
 mod streams;
 mod tokens;
+mod webhook;
