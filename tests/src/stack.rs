@@ -93,11 +93,17 @@ impl Builder {
         self
     }
 
-    /// Adds keys to `[store]` where that is a Redis.
+    /// Sets keys of `[store]` where that is a Redis; by default a timeout that a busy machine does not reach.
     #[must_use]
     pub fn redis_terms(mut self, toml: &str) -> Self {
-        self.redis_terms.push_str(toml);
+        toml.clone_into(&mut self.redis_terms);
         self
+    }
+
+    /// Has the gateway give up on its Redis as soon as it does by default.
+    #[must_use]
+    pub fn impatient(self) -> Self {
+        self.redis_terms("")
     }
 
     /// How many logins may come at once, by account and by address.
@@ -197,7 +203,7 @@ impl Stack {
             tokens: String::new(),
             admin: String::new(),
             files: Vec::new(),
-            redis_terms: String::new(),
+            redis_terms: "timeout = \"2s\"".to_owned(),
             login_limits: (1000, 1000),
             on_postgres: false,
         }

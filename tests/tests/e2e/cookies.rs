@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use portcullis_tests::{Answer, Client, Kind, Stack, Visitor, on_both_stores, raw};
+use portcullis_tests::{Answer, Client, Kind, Stack, Visitor, eventually, on_both_stores, raw};
 use reqwest::Method;
 use serde_json::json;
 
@@ -388,4 +388,33 @@ async fn tokens_that_no_browser_would_keep_are_refused_when_they_are_issued() {
         assert_eq!(answer.status, status, "{name}: {}", answer.body);
         assert_eq!(alice.jar.is_empty(), status != 200, "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_come_together_share_one_rotation() {
+    let stack = Stack::builder(Kind::Redis).extra("[cookies]\n").redis_terms("timeout = \"10s\"").start().await;
+    let alice = visitor(&stack).await;
+    stack.clock.advance(ACCESS_LIFE);
+    let redis = stack.redis.as_ref().unwrap();
+    redis.stall();
+    let tabs: Vec<_> = (0..10)
+        .map(|_| {
+            let mut tab = alice.clone();
+            tokio::spawn(async move { (tab.get("/echo/x").await.status, tab.cookie(Visitor::ACCESS)) })
+        })
+        .collect();
+    eventually("all of them wait", || async {
+        stack.metric(r#"portcullis_session_rotations_total{outcome="shared"}"#).await > 8.5
+    })
+    .await;
+    redis.resume();
+    let mut tokens = BTreeSet::new();
+    for tab in tabs {
+        let (status, token) = tab.await.unwrap();
+        assert_eq!(status, 200);
+        tokens.insert(token);
+    }
+    assert_eq!(tokens.len(), 1, "they share the very answer");
+    let replayed = stack.metric(r#"portcullis_session_rotations_total{outcome="replayed"}"#).await;
+    assert!(replayed < 0.5, "the store was asked once");
 }

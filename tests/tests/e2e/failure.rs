@@ -12,7 +12,7 @@ async fn ready(stack: &Stack) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_passes_while_redis_is_gone_and_all_is_well_when_it_is_back() {
-    let mut stack = Stack::start(Kind::Redis).await;
+    let mut stack = Stack::builder(Kind::Redis).impatient().start().await;
     let mut alice = stack.login("alice").await;
     stack.redis.as_mut().unwrap().stop();
 
@@ -39,7 +39,7 @@ async fn nobody_passes_while_redis_is_gone_and_all_is_well_when_it_is_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_are_counted_locally_while_redis_is_gone() {
-    let mut stack = Stack::start(Kind::Redis).await;
+    let mut stack = Stack::builder(Kind::Redis).impatient().start().await;
     stack.redis.as_mut().unwrap().stop();
     for expected in [200, 200, 200, 429] {
         assert_eq!(stack.anonymous().get("/limited_by_address/x").await.status, expected);

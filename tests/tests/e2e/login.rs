@@ -136,3 +136,15 @@ on_both_stores! {
         assert_eq!(alice.logout("this").await.status, 204, "logout works");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_tokens_that_were_issued_together_do_not_expire_together() {
+    let stack = Stack::start(Kind::Embedded).await;
+    stack.login("alice").await;
+    let mut lives = std::collections::BTreeSet::new();
+    for _ in 0..8 {
+        let answer = stack.anonymous().try_login("alice", Client::PASSWORD).await;
+        lives.insert(answer.json()["expires_in"].as_u64().unwrap());
+    }
+    assert!(lives.len() > 1 && lives.iter().all(|life| (854..=900).contains(life)), "{lives:?}");
+}

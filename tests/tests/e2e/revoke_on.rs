@@ -32,7 +32,7 @@ policy = "authenticated"
 "#;
 
 async fn start(kind: Kind) -> Stack {
-    Stack::builder(kind).extra(REVOKING).start().await
+    Stack::builder(kind).extra(REVOKING).impatient().start().await
 }
 
 async fn change_password(client: &Client, current: &str) -> Answer {
