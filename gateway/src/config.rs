@@ -13,27 +13,29 @@ use toml::de::DeTable;
 
 use self::reader::Reading;
 use crate::cookies::Cookies;
-use crate::ids::{Kid, UpstreamId};
-use crate::limit::Backoff;
+use crate::ids::UpstreamId;
 use crate::pages;
 use crate::routing::Route;
 use crate::secret::Secret;
-use crate::session::{Cap, Lifetimes};
-use crate::store::Memory;
+use crate::session::Cap;
 
 mod addresses;
 mod errors;
 mod hints;
+mod login;
 mod names;
 mod origins;
 mod reader;
 mod resolve;
 mod secrets;
+mod tokens;
 mod upstream;
 mod values;
 mod webhook;
 
 pub use errors::{ConfigErrors, Mistake, Place};
+pub use login::{Login, LoginFormat, Recheck, WhenUnavailable};
+pub use tokens::{Algorithm, Signing, Tokens, VerifyingKey};
 pub use upstream::{HealthCheck, ServerAddress, Upstream, UpstreamHeader};
 pub use webhook::{Event, WebhookTerms, WebhookUrl, WebhookUrlError};
 
@@ -151,146 +153,6 @@ pub struct Revocation {
     pub stream_interval: Duration,
 }
 
-/// Access and refresh tokens.
-#[derive(Clone, Debug)]
-pub struct Tokens {
-    /// The `iss` claim.
-    pub issuer: String,
-    /// The `aud` claim.
-    pub audience: String,
-    /// Life of an access token.
-    pub access_ttl: Duration,
-    /// How far clocks may differ.
-    pub leeway: Duration,
-    /// Life of sessions and the retry window.
-    pub lifetimes: Lifetimes,
-    /// What signs access tokens.
-    pub signing: Signing,
-    /// Further keys whose tokens are accepted, such as those of the time before.
-    pub also_accept: Vec<VerifyingKey>,
-    /// What derives refresh tokens; made on first start and kept in the store if `None`.
-    pub refresh_secret: Option<Secret>,
-}
-
-impl Tokens {
-    /// How long revocations must be remembered.
-    pub fn memory(&self) -> Memory {
-        Memory { access_life: self.access_ttl + self.leeway }
-    }
-}
-
-/// How access tokens are signed (RFC 7518 §3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// ECDSA on P-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-    /// RSA PKCS#1 v1.5 with SHA-256.
-    Rs256,
-    /// HMAC with SHA-256.
-    Hs256,
-}
-
-impl Algorithm {
-    /// Its registered name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-            Self::Rs256 => "RS256",
-            Self::Hs256 => "HS256",
-        }
-    }
-
-    /// The algorithm of this registered name.
-    pub fn parse(raw: &str) -> Option<Self> {
-        [Self::Es256, Self::EdDsa, Self::Rs256, Self::Hs256].into_iter().find(|algorithm| algorithm.name() == raw)
-    }
-}
-
-/// What signs access tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Signing {
-    /// A key that the first gateway makes and the store keeps for all.
-    Stored(Algorithm),
-    /// A given key: a private key in PEM (PKCS#8), or for HS256 at least 32 secret bytes.
-    Given {
-        /// How it signs.
-        algorithm: Algorithm,
-        /// The key.
-        key: Secret,
-        /// Its name; its RFC 7638 thumbprint if `None`.
-        kid: Option<Kid>,
-    },
-}
-
-/// A key whose tokens are accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifyingKey {
-    /// The algorithm that it is for, and no other.
-    pub algorithm: Algorithm,
-    /// The key: a public key in PEM, or for HS256 the secret bytes.
-    pub key: Secret,
-    /// Its name; its RFC 7638 thumbprint if `None`.
-    pub kid: Option<Kid>,
-}
-
-/// Login by upstream: who checks credentials, and where its answer names the user.
-#[derive(Clone, Debug)]
-pub struct Login {
-    /// The pool that checks credentials.
-    pub upstream: UpstreamId,
-    /// The path that credentials are posted to.
-    pub path: String,
-    /// How they are sent.
-    pub format: LoginFormat,
-    /// The field of the credentials that names the account, for limits.
-    pub account_field: String,
-    /// JSON pointer (RFC 6901) to a JWT in the answer, whose claims are then read in its place.
-    pub token: Option<String>,
-    /// JSON pointer to the subject.
-    pub subject: String,
-    /// JSON pointer to the roles: an array of strings, or one string of words.
-    pub roles: Option<String>,
-    /// JSON pointer to the scopes: an array of strings, or one string of words.
-    pub scopes: Option<String>,
-    /// How long the upstream may take.
-    pub timeout: Duration,
-    /// The delay after failures.
-    pub backoff: Backoff,
-    /// How users are asked about again when their sessions are renewed, if they are.
-    pub recheck: Option<Recheck>,
-}
-
-/// How the login upstream is asked about a user whose session is renewed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recheck {
-    /// The path that is read; `{subject}` in it stands for the user, who is also named in `X-User-Id`.
-    pub path: String,
-    /// JSON pointer to the roles.
-    pub roles: Option<String>,
-    /// JSON pointer to the scopes.
-    pub scopes: Option<String>,
-    /// JSON pointer to what is `true` of a disabled user.
-    pub disabled: Option<String>,
-    /// The statuses by which it says that there is no such user any more.
-    pub gone: Vec<u16>,
-    /// How long the upstream may take.
-    pub timeout: Duration,
-    /// What happens when it gives no usable answer.
-    pub unavailable: WhenUnavailable,
-}
-
-/// What happens to a renewal while the upstream can't be asked about its user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenUnavailable {
-    /// It goes on with what was granted before.
-    Renew,
-    /// It is refused with 503, and can be tried again.
-    Refuse,
-}
-
 /// Pages for people.
 #[derive(Clone, Debug)]
 pub struct Pages {
@@ -298,15 +160,6 @@ pub struct Pages {
     pub terms: pages::Terms,
     /// The route that creates accounts: a public one to an upstream, with one path.
     pub register: Option<Arc<Route>>,
-}
-
-/// How credentials are sent to the login upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoginFormat {
-    /// As a JSON object.
-    Json,
-    /// As `application/x-www-form-urlencoded`.
-    Form,
 }
 
 /// Logs.

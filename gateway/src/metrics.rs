@@ -9,12 +9,12 @@ use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, T
 
 use crate::cors;
 use crate::ids::{LimitId, RouteId, UpstreamId};
-use crate::session::Rotation;
-use crate::store::StoreError;
 
 mod declared;
+mod outcome;
 
 use declared::registered;
+pub use outcome::{LimitOutcome, ReloadOutcome, RevocationOutcome, RotationOutcome};
 
 /// Seconds, from a cached answer to a patient upstream.
 const REQUEST_BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -99,83 +99,6 @@ table! {
     config_reloads: IntCounterVec = "config_reloads_total" ["outcome"];
     /// The version that runs; always 1.
     build_info: IntGaugeVec = "build_info" ["version"];
-}
-
-/// What a limit decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitOutcome {
-    /// The request may pass.
-    Allowed,
-    /// It may not.
-    Refused,
-    /// The store could not count, so this gateway did.
-    Local,
-}
-
-/// What became of a refresh token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RotationOutcome {
-    /// It was spent.
-    Rotated,
-    /// Its answer was given again.
-    Replayed,
-    /// It was being spent for another request, whose outcome was shared.
-    Shared,
-    /// It had been spent long ago.
-    Reused,
-    /// Its session had ended.
-    Ended,
-    /// It was none of ours.
-    Invalid,
-    /// The store gave no answer.
-    Unknown,
-}
-
-impl RotationOutcome {
-    /// The outcome of a rotation.
-    pub fn of(rotation: &Result<Rotation, StoreError>) -> Self {
-        match rotation {
-            Ok(Rotation::Rotated(_)) => Self::Rotated,
-            Ok(Rotation::Replayed(_)) => Self::Replayed,
-            Ok(Rotation::Reused(_)) => Self::Reused,
-            Ok(Rotation::Ended(_)) => Self::Ended,
-            Err(_) => Self::Unknown,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Rotated => "rotated",
-            Self::Replayed => "replayed",
-            Self::Shared => "shared",
-            Self::Reused => "reused",
-            Self::Ended => "ended",
-            Self::Invalid => "invalid",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// What became of a revocation that an upstream's answer asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevocationOutcome {
-    /// It was done before the answer went out.
-    AtOnce,
-    /// It was done when the store was back.
-    Later,
-    /// The store was gone for too long.
-    GivenUp,
-    /// Too many others waited for the store.
-    Overflowed,
-}
-
-/// What became of a new configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReloadOutcome {
-    /// It is at work.
-    Applied,
-    /// The last one stayed.
-    Refused,
 }
 
 /// Counts something for as long as it is held.
