@@ -35,7 +35,7 @@ struct Terms {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Requests a second, half of them of each kind.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     rate: u32,
 }
 
@@ -69,7 +69,9 @@ async fn main() -> ExitCode {
 
 async fn run(terms: &Terms) -> Result<(), Wrong> {
     let bench = Arc::new(Bench::start().await?);
-    let each = usize::try_from(terms.rate * terms.seconds / terms.rounds / 2).map_err(|why| why.to_string())?.max(1);
+    let each = usize::try_from(terms.rate.saturating_mul(terms.seconds) / terms.rounds / 2)
+        .map_err(|why| why.to_string())?
+        .max(1);
     let mut good = bench.visitors("a", each).await?;
     let mut expired = bench.visitors("b", each).await?;
     println!("{each} requests of each kind a round, {} a second; times in milliseconds", terms.rate);
