@@ -14,6 +14,7 @@ use crate::csrf;
 use crate::inbound::Malformed;
 use crate::routing::Route;
 use crate::session::issue::TokenPair;
+use crate::session::refresh_token;
 
 /// The most bytes of names and values of both cookies: what every browser keeps (RFC 6265 §6.1).
 pub const MAX_BYTES: usize = 4096;
@@ -73,7 +74,7 @@ impl CookieName {
     /// Whether browsers take a cookie of this name only if it is `Secure`: they ignore case there.
     pub fn promises_secure(&self) -> bool {
         let begins = |prefix: &str| self.0.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-        begins("__Host-") || begins("__Secure-")
+        ["__Host-", "__Secure-", "__Http-", "__Host-Http-"].into_iter().any(begins)
     }
 }
 
@@ -113,7 +114,7 @@ pub enum CookieLife {
     Browser,
 }
 
-/// How a login answers, and a rotation by cookie.
+/// How a login answers. A rotation answers the way that its token came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deliver {
     /// With tokens in the body.
@@ -210,18 +211,25 @@ impl Cookies {
     /// Whether a `Set-Cookie` of somebody else's would change one of ours.
     pub fn are_set_by(&self, set_cookie: &HeaderValue) -> bool {
         let pair = set_cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-        self.is_ours(pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii())
-    }
-
-    /// What a server may see of the cookies of a request: all but ours.
-    pub fn of_others(&self, headers: &HeaderMap) -> Vec<u8> {
-        let others = lines(headers).filter(|crumb| !self.is_ours(split(crumb).0));
-        others.collect::<Vec<_>>().join(&b"; "[..])
+        match split(pair.trim_ascii()) {
+            // What has no name is sent back as its value alone, which we would read (RFC 6265bis §5.7).
+            (b"", value) => self.is_ours(split(value).0),
+            (name, _) => self.is_ours(name),
+        }
     }
 
     fn is_ours(&self, name: &[u8]) -> bool {
         name.eq_ignore_ascii_case(self.access.0.as_bytes()) || name.eq_ignore_ascii_case(self.refresh.0.as_bytes())
     }
+}
+
+/// What a server may see of the cookies of a request: all but ours, and but for what was one of ours before the
+/// names were changed: a refresh token is for nobody but us.
+pub fn of_others(ours: Option<&Cookies>, headers: &HeaderMap) -> Vec<u8> {
+    let is_ours = |(name, value): (&[u8], &[u8])| {
+        ours.is_some_and(|cookies| cookies.is_ours(name)) || refresh_token::has_shape(value)
+    };
+    lines(headers).filter(|crumb| !is_ours(split(crumb))).collect::<Vec<_>>().join(&b"; "[..])
 }
 
 /// The cookies of all `Cookie` lines, of which HTTP/2 may have many (RFC 9113 §8.2.3).

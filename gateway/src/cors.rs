@@ -104,9 +104,11 @@ impl Outcome {
 }
 
 impl Cors {
-    /// Whether pages of `origin` may send requests with cookies, and so mean to.
-    pub fn takes_cookies_of(&self, origin: &str) -> bool {
+    /// Whether pages of `origin` may send requests of this method with cookies, and so mean to.
+    pub fn takes_cookies_of(&self, origin: &str, method: &Method) -> bool {
+        let granted = self.methods.as_ref().is_none_or(|methods| methods.contains(method));
         match &self.pages {
+            _ if !granted => false,
             Pages::All => false,
             Pages::Of { origins, credentials } => *credentials && origins.allows(origin),
         }

@@ -24,8 +24,8 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn trusts(&self, origin: &str) -> bool {
-        self.trusted.allows(origin) || self.shared.is_some_and(|cors| cors.takes_cookies_of(origin))
+    fn trusts(&self, origin: &str, method: &Method) -> bool {
+        self.trusted.allows(origin) || self.shared.is_some_and(|cors| cors.takes_cookies_of(origin, method))
     }
 }
 
@@ -44,16 +44,17 @@ enum Sender<'a> {
 pub fn check(request: &Inbound<'_>, target: Target<'_>) -> Result<(), Denied> {
     if is_websocket(request.headers) {
         return match origin(request.headers)? {
-            Some(origin) if is_ours(origin, request, target) || target.trusts(origin) => Ok(()),
+            Some(origin) if is_ours(origin, request, target) || target.trusts(origin, request.method) => Ok(()),
             _ => Err(Denied::CrossSite), // RFC 6455 §10.2: every browser sends it.
         };
     }
-    if is_safe(request.method) {
+    // RFC 9110 §9.2.1.
+    if request.method.is_safe() {
         return Ok(());
     }
     match sender(request, target)? {
         Sender::Ourselves => Ok(()),
-        Sender::Elsewhere(Some(origin)) if target.trusts(origin) => Ok(()),
+        Sender::Elsewhere(Some(origin)) if target.trusts(origin, request.method) => Ok(()),
         Sender::Elsewhere(_) | Sender::Unknown => Err(Denied::CrossSite),
     }
 }
@@ -63,16 +64,11 @@ pub fn check(request: &Inbound<'_>, target: Target<'_>) -> Result<(), Denied> {
 pub fn check_login(request: &Inbound<'_>, target: Target<'_>) -> Result<(), Denied> {
     match sender(request, target)? {
         Sender::Ourselves => Ok(()),
-        Sender::Elsewhere(Some(origin)) if target.trusts(origin) => Ok(()),
+        Sender::Elsewhere(Some(origin)) if target.trusts(origin, request.method) => Ok(()),
         // No page can send JSON elsewhere without asking first (Fetch §3.3).
         Sender::Unknown if is_json(request.headers) => Ok(()),
         Sender::Elsewhere(_) | Sender::Unknown => Err(Denied::CrossSite),
     }
-}
-
-/// RFC 9110 §9.2.1.
-pub fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 fn is_websocket(headers: &HeaderMap) -> bool {

@@ -8,14 +8,14 @@ use pingora::Error;
 use pingora::http::RequestHeader;
 
 use crate::config::UpstreamHeader;
-use crate::cookies::Cookies;
-use crate::ids::{RequestId, Role};
+use crate::cookies::{self, Cookies};
+use crate::ids::{RequestId, Role, Subject};
 use crate::inbound::client::{Origin, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID};
 use crate::policy::Permit;
 use crate::session::issue::TokenPair;
 
 /// The caller's subject.
-pub const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 /// The caller's roles, parted by commas.
 pub const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
 /// The caller's session.
@@ -51,6 +51,11 @@ pub struct Assertion<'a> {
     pub renewed: Option<&'a TokenPair>,
 }
 
+/// What names a user whom the gateway itself asks about.
+pub fn naming(subject: &Subject) -> (HeaderName, HeaderValue) {
+    (X_USER_ID, HeaderValue::from_str(subject.as_str()).expect("a subject is visible ASCII"))
+}
+
 /// Drops every alias of a managed header from `request`, then sets ours.
 pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<(), Box<Error>> {
     let Assertion { permit, request_id, origin, authority, pool_headers, cookies, renewed } = assertion;
@@ -75,11 +80,15 @@ pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<
     for UpstreamHeader { name, value } in *pool_headers {
         request.insert_header(name.clone(), value.clone())?;
     }
-    match cookies {
-        Some(cookies) if forward_token => pass_cookies(request, cookies, *renewed),
-        Some(cookies) => set_cookies(request, cookies.of_others(&request.headers)),
-        None => join_cookies(request),
+    let mut kept = cookies::of_others(*cookies, &request.headers);
+    // Only what was checked: a route that looks at no cookies, or lets anybody in, passes none of ours on.
+    if let Some(cookies) =
+        cookies.filter(|_| forward_token && permit.route().cookies && permit.caller().known().is_some())
+    {
+        pass_on(&mut kept, cookies, &request.headers, *renewed);
     }
+    request.remove_header(&COOKIE);
+    if kept.is_empty() { Ok(()) } else { request.insert_header(COOKIE, kept) }
 }
 
 /// The names in `headers` that a server might read as managed ones.
@@ -117,30 +126,13 @@ fn forwarded_for(headers: &HeaderMap, origin: &Origin) -> String {
     hops.chain([origin.peer.to_string()]).collect::<Vec<_>>().join(", ")
 }
 
-/// Passes on the access token in its cookie: the renewed one, if there is one. The refresh token is for nobody but us.
-fn pass_cookies(request: &mut RequestHeader, cookies: &Cookies, renewed: Option<&TokenPair>) -> Result<(), Box<Error>> {
-    let held = cookies.read(&request.headers).unwrap_or_default();
-    let token = renewed.map(|pair| pair.access().0).or(held.access);
-    let ours = token.map(|token| format!("{}={token}", cookies.access).into_bytes());
-    let others = Some(cookies.of_others(&request.headers)).filter(|others| !others.is_empty());
-    let kept = others.into_iter().chain(ours).collect::<Vec<_>>().join(&b"; "[..]);
-    set_cookies(request, kept)
-}
-
-fn set_cookies(request: &mut RequestHeader, cookies: Vec<u8>) -> Result<(), Box<Error>> {
-    request.remove_header(&COOKIE);
-    if cookies.is_empty() { Ok(()) } else { request.insert_header(COOKIE, cookies) }
-}
-
-/// HTTP/2 splits `Cookie` into crumbs, which HTTP/1 servers don't expect (RFC 9113 §8.2.3).
-fn join_cookies(request: &mut RequestHeader) -> Result<(), Box<Error>> {
-    let crumbs: Vec<&[u8]> = request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if crumbs.len() < 2 {
-        return Ok(());
+/// Passes on the access token in its cookie: the renewed one, if there is one.
+fn pass_on(kept: &mut Vec<u8>, cookies: &Cookies, headers: &HeaderMap, renewed: Option<&TokenPair>) {
+    let held = cookies.read(headers).unwrap_or_default();
+    if let Some(token) = renewed.map(|pair| pair.access().0).or(held.access) {
+        let separator = if kept.is_empty() { "" } else { "; " };
+        kept.extend_from_slice(format!("{separator}{}={token}", cookies.access).as_bytes());
     }
-    let joined = crumbs.join(&b"; "[..]);
-    request.remove_header(&COOKIE);
-    request.insert_header(COOKIE, joined)
 }
 
 #[cfg(test)]

@@ -179,7 +179,8 @@ async fn serve(mut stream: TcpStream, notes: Arc<Notes>) -> Option<()> {
         let planted = if target.ends_with("/plants") { PLANTED } else { "" };
         let rest = if status == "304" { "\r\n" } else { "Content-Length: 2\r\n\r\n{}" };
         let kept = if target.ends_with("/kept") { "Cache-Control: private, max-age=600\r\n" } else { "" };
-        let answer = format!("HTTP/1.1 {status} x\r\nServer: recorder\r\n{planted}{kept}{rest}");
+        let answer =
+            format!("HTTP/1.1 {status} x\r\nServer: recorder\r\nCDN-Cache-Control: public\r\n{planted}{kept}{rest}");
         stream.write_all(answer.as_bytes()).await.ok()?;
     }
 }

@@ -41,7 +41,7 @@ impl Authenticator {
         };
         caller.or_else(|denied| {
             self.take_back(&denied, outgoing);
-            let may_read = visit.route.policy == Policy::Optional && csrf::is_safe(visit.request.method);
+            let may_read = visit.route.policy == Policy::Optional && visit.request.method.is_safe();
             if may_read && denied.is_dead_credential() { Ok(Caller::Anonymous) } else { Err(denied) }
         })
     }
@@ -67,7 +67,8 @@ impl Authenticator {
         }
         match (self.renewals.renew(refresh, Device::of(request), now).await, access) {
             (Ok(pair), _) => self.renewed(route, pair, now, outgoing).await,
-            (Err(Denied::Store(_) | Denied::RefreshInvalid), Some(verified)) => {
+            // Good for now: only an end takes that away.
+            (Err(denied), Some(verified)) if !denied.ends_session() => {
                 self.standing_caller(route, &verified, now, outgoing).await
             }
             (Err(denied), _) => Err(denied),

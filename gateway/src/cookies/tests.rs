@@ -1,4 +1,7 @@
 use super::*;
+use crate::ids::SessionId;
+use crate::secret::Secret;
+use crate::session::refresh_token::RefreshKeys;
 
 fn cookies() -> Cookies {
     Cookies {
@@ -40,10 +43,14 @@ fn ours_are_read_among_others_and_on_several_lines() {
 
 #[test]
 fn a_server_sees_every_cookie_but_ours() {
-    let left = |lines: &[&str]| String::from_utf8(cookies().of_others(&headers(lines))).unwrap();
+    let left = |lines: &[&str]| String::from_utf8(of_others(Some(&cookies()), &headers(lines))).unwrap();
     assert_eq!(left(&["a=1; __Host-access=x; b=2", "__Host-refresh=y", "c"]), "a=1; b=2; c");
     assert_eq!(left(&["__HOST-ACCESS =x;__host-refresh"]), "", "nor what it may take for them");
     assert_eq!(left(&[]), "");
+    let token = RefreshKeys::new(&Secret::new([1; 32]), &[]).derive(SessionId::from_bytes([7; 16]), 3);
+    let old = headers(&[&format!("old-name={}; b=2", token.expose())]);
+    assert_eq!(of_others(Some(&cookies()), &old), b"b=2", "by whatever name it went");
+    assert_eq!(of_others(None, &old), b"b=2");
 }
 
 #[test]
@@ -51,6 +58,7 @@ fn a_server_can_not_set_ours() {
     let ours = |line: &str| cookies().are_set_by(&line.parse().unwrap());
     assert!(ours("__Host-access=evil; Path=/"));
     assert!(ours(" __host-REFRESH = evil"));
+    assert!(ours("=__Host-access=evil"), "a name that is a value");
     assert!(!ours("theme=__Host-access=1"));
 }
 

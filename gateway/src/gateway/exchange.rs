@@ -41,7 +41,7 @@ pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
         return Err(Malformed::Path("it is neither a path nor an http URL"));
     }
     if !origin_form || canonical != request.uri.path() {
-        let target = with_query(&canonical, request.uri.query());
+        let target = path::with_query(&canonical, request.uri.query());
         request.set_uri(target.parse().map_err(|_| Malformed::Path("it can't be written canonically"))?);
     }
     Ok(())
@@ -51,11 +51,6 @@ fn is_http(target: &[u8]) -> bool {
     let begins =
         |scheme: &str| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()));
     begins("http://") || begins("https://")
-}
-
-/// A target of this path and the query that the request had.
-pub fn with_query(path: &str, query: Option<&str>) -> String {
-    query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
 /// The request as those see it who decide about it.
@@ -146,6 +141,10 @@ pub fn keep_private(head: &mut ResponseHeader, request: &RequestHeader, journey:
     Ok(())
 }
 
+fn speaks_to_caches(name: &HeaderName) -> bool {
+    name.as_str().ends_with("cache-control") || matches!(name.as_str(), "surrogate-control" | "expires" | "pragma")
+}
+
 /// Adds what every answer carries: the request's name, what limits said, which pages may read it, and cookies
 /// that change.
 pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<Error>> {
@@ -159,7 +158,11 @@ pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<
     }
     let cookies = journey.outgoing.cookies.lines();
     if !cookies.is_empty() {
-        // Neither a shared cache nor the browser's own may hand them out again.
+        // Neither a shared cache nor the browser's own may hand them out again, whatever the server says to some of
+        // them (RFC 9213).
+        for name in head.headers.keys().filter(|name| speaks_to_caches(name)).cloned().collect::<Vec<_>>() {
+            head.remove_header(&name);
+        }
         head.insert_header(CACHE_CONTROL, "private, no-store")?;
     }
     if matches!(journey.outgoing.cookies, CookieChange::Clear { .. }) {

@@ -11,7 +11,7 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
-use super::exchange;
+use crate::inbound::path::with_query;
 use crate::journey::Journey;
 use crate::metrics::Metrics;
 use crate::policy::Permit;
@@ -83,7 +83,7 @@ pub(super) fn rewrite(request: &mut RequestHeader, permit: &Permit) -> Result<()
     let route = permit.route();
     let Target::Upstream { rewrite: Some(rewrite), .. } = &route.target else { return Ok(()) };
     let path = rewrite.apply(&route.path, request.uri.path());
-    let target = exchange::with_query(&path, request.uri.query()).parse();
+    let target = with_query(&path, request.uri.query()).parse();
     request.set_uri(target.map_err(|_| Error::explain(ErrorType::InternalError, "a rewrite that is no target"))?);
     Ok(())
 }

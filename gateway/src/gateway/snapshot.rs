@@ -69,6 +69,7 @@ impl Snapshot {
                 store: Arc::clone(store),
                 metrics: Arc::clone(metrics),
                 audit: Arc::clone(audit),
+                cookies: config.cookies.clone(),
                 recheck: recheck(config, &upstreams),
             }),
             cookies: config.cookies.clone(),

@@ -85,6 +85,11 @@ fn encoded_byte(high: Option<u8>, low: Option<u8>) -> Result<u8, Malformed> {
     }
 }
 
+/// A target of this path and the query that the request had.
+pub fn with_query(path: &str, query: Option<&str>) -> String {
+    query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ pub struct SignIn<'a> {
     pub trouble: Option<Trouble<'a>>,
 }
 
-/// What went wrong when somebody signed in. None of these tells whether an account exists.
+/// What went wrong when somebody signed in, which never tells whether an account exists, or registered, which has to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble<'a> {
     /// Account or password are wrong, or the account is disabled.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use http::header::COOKIE;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use tracing::info;
@@ -52,8 +53,8 @@ pub struct Call<'a> {
     pub outgoing: &'a mut Outgoing,
 }
 
-impl Call<'_> {
-    fn known(&self) -> Result<&Known, Denied> {
+impl<'a> Call<'a> {
+    fn known(&self) -> Result<&'a Known, Denied> {
         self.permit.caller().known().ok_or(Denied::NoCredential)
     }
 }
@@ -86,7 +87,7 @@ impl Endpoints {
             Endpoint::Logout => self.logout(&mut call).await,
             Endpoint::Me => me(&call),
             Endpoint::Sessions => self.sessions(&call).await,
-            Endpoint::EndSession => self.end_session(&call).await,
+            Endpoint::EndSession => self.end_session(&mut call).await,
             Endpoint::SignInPage => self.sign_in_page(&mut call).await,
             Endpoint::SignIn => self.sign_in(&mut call).await,
             Endpoint::SessionsPage => self.sessions_page(&call).await,
@@ -136,11 +137,11 @@ impl Endpoints {
         let (raw, carried) = self
             .refresh_token(&fields, call)?
             .ok_or(Denied::BadBody("The field refresh_token is missing, and there is no cookie in its place."))?;
-        let configured = self.cookies().map_or(Deliver::Body, |cookies| cookies.deliver);
-        let how = match (carried, configured) {
-            (Carried::InBody, Deliver::Body | Deliver::Cookies) => Deliver::Body,
-            (Carried::InCookie, Deliver::Cookies) => Deliver::Cookies,
-            (Carried::InBody, Deliver::Both) | (Carried::InCookie, Deliver::Body | Deliver::Both) => Deliver::Both,
+        // Never the other way: a script is not to read what is in a cookie, and nobody is to be signed in with a
+        // token of somebody else's.
+        let how = match carried {
+            Carried::InBody => Deliver::Body,
+            Carried::InCookie => Deliver::Cookies,
         };
         match self.auth.renewals.renew(raw, Device::of(&call.request), call.now).await {
             Ok(pair) => self.deliver(pair, how, call),
@@ -160,12 +161,12 @@ impl Endpoints {
         Ok(reply::json(StatusCode::OK, &SessionList { items }))
     }
 
-    async fn end_session(&self, call: &Call<'_>) -> Result<Reply, Denied> {
+    async fn end_session(&self, call: &mut Call<'_>) -> Result<Reply, Denied> {
         let known = call.known()?;
         let mut sid = None;
         call.permit.route().path.capture(call.request.path, |_, value| sid = SessionId::parse(value).ok());
         let sid = sid.ok_or(Denied::NoSuchSession)?;
-        if self.end_one(known, sid, call.now).await? {
+        if self.end_one(known, sid, call).await? {
             Ok(reply::empty(StatusCode::NO_CONTENT))
         } else {
             Err(Denied::NoSuchSession)
@@ -173,12 +174,15 @@ impl Endpoints {
     }
 
     /// Ends one of a user's sessions: whether there was one.
-    async fn end_one(&self, known: &Known, sid: SessionId, now: Timestamp) -> Result<bool, Denied> {
-        let ended =
-            self.auth.store.end(&known.subject, Ending::This(sid), Cause::LoggedOut, self.memory(), now).await?;
+    async fn end_one(&self, known: &Known, sid: SessionId, call: &mut Call<'_>) -> Result<bool, Denied> {
+        let ending = Ending::This(sid);
+        let ended = self.auth.store.end(&known.subject, ending, Cause::LoggedOut, self.memory(), call.now).await?;
         if ended > 0 {
             self.auth.metrics.sessions_ended("one", ended);
             info!(target: "auth", subject = %known.subject, session = %sid, "session ended");
+        }
+        if sid == known.sid && call.request.headers.contains_key(COOKIE) {
+            self.auth.forget(call.outgoing);
         }
         Ok(ended > 0)
     }

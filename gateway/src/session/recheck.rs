@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::facts;
 use crate::config;
-use crate::identity::X_USER_ID;
+use crate::identity;
 use crate::ids::Subject;
 use crate::policy::Grants;
-use crate::upstream::Pool;
+use crate::upstream::{CallError, Pool};
 
 /// Asks about users.
 pub struct Recheck {
@@ -31,19 +31,25 @@ pub enum Standing {
     Known(Grants),
     /// They are gone, or disabled.
     Gone,
-    /// It gave no usable answer.
+    /// It gave no answer.
     Unknown(String),
+    /// It answered, but nobody can tell what. Users may have a say in what is there, so it is not taken for good.
+    Unusable(String),
 }
 
 impl Recheck {
     /// What the upstream says of `subject` now.
     pub async fn standing(&self, subject: &Subject) -> Standing {
         let config::Recheck { path, timeout, .. } = &self.terms;
+        if path.contains("{subject}") && matches!(subject.as_str(), "." | "..") {
+            return Standing::Unusable("its subject can't be a segment of a path".to_owned());
+        }
         let path = path.replace("{subject}", &utf8_percent_encode(subject.as_str(), NON_ALPHANUMERIC).to_string());
-        let name = HeaderValue::from_str(subject.as_str()).expect("a subject is visible ASCII");
-        let headers = HeaderMap::from_iter([(X_USER_ID, name), (ACCEPT, HeaderValue::from_static("application/json"))]);
+        let headers =
+            HeaderMap::from_iter([identity::naming(subject), (ACCEPT, HeaderValue::from_static("application/json"))]);
         match self.pool.get(&path, &headers, *timeout).await {
             Ok(answer) => self.read(answer.status(), answer.body()),
+            Err(error @ CallError::TooLarge) => Standing::Unusable(error.to_string()),
             Err(error) => Standing::Unknown(error.to_string()),
         }
     }
@@ -56,12 +62,14 @@ impl Recheck {
             return Standing::Unknown(format!("it answered {}", status.as_u16()));
         }
         let Ok(answer) = serde_json::from_slice::<Value>(body) else {
-            return Standing::Unknown("it is not JSON".to_owned());
+            return Standing::Unusable("it is not JSON".to_owned());
         };
         let config::Recheck { roles, scopes, disabled, .. } = &self.terms;
-        if disabled.as_deref().and_then(|pointer| answer.pointer(pointer)) == Some(&Value::Bool(true)) {
-            return Standing::Gone;
+        match disabled.as_deref().and_then(|pointer| answer.pointer(pointer)) {
+            None | Some(Value::Null | Value::Bool(false)) => {}
+            Some(Value::Bool(true)) => return Standing::Gone,
+            Some(_) => return Standing::Unusable("whether the user is disabled is neither true nor false".to_owned()),
         }
-        facts::grants(&answer, roles.as_deref(), scopes.as_deref()).map_or_else(Standing::Unknown, Standing::Known)
+        facts::grants(&answer, roles.as_deref(), scopes.as_deref()).map_or_else(Standing::Unusable, Standing::Known)
     }
 }

@@ -101,6 +101,14 @@ impl RefreshKeys {
     }
 }
 
+/// Whether this may be a refresh token of ours, whichever key it was derived under.
+pub fn has_shape(raw: &[u8]) -> bool {
+    let mut bytes = Zeroizing::new([0; LENGTH]);
+    raw.len() == TEXT_LENGTH
+        && URL_SAFE_NO_PAD.decode_slice(raw, bytes.as_mut_slice()) == Ok(LENGTH)
+        && bytes[0] == VERSION
+}
+
 fn derive(key: &hmac::Key, sid: SessionId, generation: u32) -> RefreshToken {
     let mut bytes = Zeroizing::new([0; LENGTH]);
     bytes[0] = VERSION;

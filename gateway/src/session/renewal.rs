@@ -14,10 +14,11 @@ use tracing::{info, warn};
 use super::audit::Audit;
 use super::issue::TokenPair;
 use super::recheck::{Recheck, Standing};
-use super::{Cause, MAX_USER_AGENT, Presented, Rotation, TokenHash};
+use super::{Cause, MAX_USER_AGENT, Presented, Rotation, Session, TokenHash};
 use crate::auth::keyring::Keyring;
 use crate::clock::Timestamp;
 use crate::config::{Tokens, WhenUnavailable};
+use crate::cookies::Cookies;
 use crate::inbound::Inbound;
 use crate::metrics::{Metrics, RotationOutcome};
 use crate::policy::Grants;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Tells of reuse.
     pub audit: Arc<Audit>,
+    /// How browsers carry tokens, if they may.
+    pub cookies: Option<Arc<Cookies>>,
     /// Asks about users again, if anybody does.
     pub recheck: Option<Recheck>,
 }
@@ -137,6 +140,24 @@ impl Parts {
 }
 
 impl Parts {
+    /// New grants, unless the tokens that hold them would not fit into the cookies that they travel in: that is found
+    /// out before a token is spent, or its successor would be lost.
+    fn fitting(
+        &self,
+        session: Session,
+        presented: &Presented,
+        grants: Grants,
+        now: Timestamp,
+    ) -> Result<Grants, Denied> {
+        if let Some(cookies) = self.cookies.as_deref().filter(|cookies| cookies.deliver.by_cookies()) {
+            let (generation, token_hash) = (presented.generation.saturating_add(1), presented.successor);
+            let next = Session { generation, token_hash, grants: grants.clone(), ..session };
+            let pair = TokenPair::issue(&*self.keyring.current()?, &self.tokens, &next, now)?;
+            cookies.set(&pair).map_err(|why| Denied::LoginUnusable(why.to_string()))?;
+        }
+        Ok(grants)
+    }
+
     /// What the user of `presented` may do by now, if that can be found out. Who is gone is signed out everywhere.
     async fn recheck(&self, presented: &Presented, now: Timestamp) -> Result<Option<Grants>, Denied> {
         let Some(recheck) = &self.recheck else { return Ok(None) };
@@ -144,10 +165,12 @@ impl Parts {
         let session = self.store.session(presented.sid, now).await?;
         let Some(session) = session.filter(|session| session.token_hash == presented.hash) else { return Ok(None) };
         match (recheck.standing(&session.subject).await, recheck.terms.unavailable) {
-            (Standing::Known(grants), _) => Ok(Some(grants)),
+            (Standing::Known(grants), _) => self.fitting(session, presented, grants, now).map(Some),
             (Standing::Gone, _) => {
-                self.store.end(&session.subject, Ending::All, Cause::Disabled, self.tokens.memory(), now).await?;
-                info!(target: "auth", subject = %session.subject, "the user is gone: all sessions were ended");
+                let memory = self.tokens.memory();
+                let ended = self.store.end(&session.subject, Ending::All, Cause::Disabled, memory, now).await?;
+                self.metrics.sessions_ended(Cause::Disabled.name(), ended);
+                info!(target: "auth", subject = %session.subject, ended, "the user is gone: all sessions were ended");
                 Err(Denied::RefreshEnded(Cause::Disabled))
             }
             (Standing::Unknown(cause), WhenUnavailable::Renew) => {
@@ -155,6 +178,7 @@ impl Parts {
                 Ok(None)
             }
             (Standing::Unknown(cause), WhenUnavailable::Refuse) => Err(Denied::LoginUnavailable(cause)),
+            (Standing::Unusable(cause), _) => Err(Denied::LoginUnusable(cause)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the gateway itself asks of a server: credential checks and health. One small HTTP/1.1 exchange on a
+//! What the gateway itself asks of a server: credential checks, what users may do, registration and health. One small HTTP/1.1 exchange on a
 //! connection of its own, bounded in time and size. Requests of clients never come this way.
 
 use std::net::SocketAddr;

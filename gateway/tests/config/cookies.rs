@@ -48,6 +48,7 @@ fn what_a_browser_would_drop_is_refused() {
         ("always due", and("[cookies]\nearly_refresh = \"8m\"")),
         ("strict rotation", format!("{}\n[cookies]", with("audience = \"portcullis\"", "audience = \"portcullis\"\nretry_window = \"0s\""))),
         ("a path", and("[cookies]\ntrusted_origins = [\"https://app.example.com/\"]")),
+        ("a page without TLS", and("[cookies]\nsecure = \"always\"\ntrusted_origins = [\"http://app.example.com\"]")),
         ("everybody", and("[cookies]\ntrusted_origins = [\"*\"]")),
         ("a route without the section", with("policy = \"public\"", "policy = \"optional\"\ncookies = true")),
         ("a route that looks at none", format!("{}\n[cookies]", with("policy = \"public\"", "policy = \"public\"\ncookies = true"))),
@@ -61,6 +62,7 @@ fn what_a_browser_would_drop_is_refused() {
         always due: portcullis.toml:17 cookies.early_refresh: tokens would be renewed over and over; write at most "450s", half of access_ttl
         strict rotation: portcullis.toml:17 cookies: browsers send several requests at once with one token, which a shorter [tokens] retry_window takes for theft; write "5s" or more there
         a path: portcullis.toml:17 cookies.trusted_origins: "https://app.example.com/" is no origin: an origin has a host in lower case, as browsers write it, and no path; write "https://app.example.com"
+        a page without TLS: portcullis.toml:18 cookies.trusted_origins: anybody on the way can forge a page that comes without TLS; write https://
         everybody: portcullis.toml:17 cookies.trusted_origins: "*" is every page that there is; name the origins that you trust
         a route without the section: portcullis.toml:16 route.posts.cookies: there are no cookies without [cookies]; write it, or leave this out
         a route that looks at none: portcullis.toml:16 route.posts.cookies: a public route looks at no credentials; leave this out, or write policy = "optional"

@@ -112,6 +112,7 @@ on_both_stores! {
             assert_eq!(answer.status, status, "{path}: {}", answer.body);
             assert!(has_new_cookies(&answer), "{path}: {:?}", answer.headers);
             assert_eq!(answer.header("cache-control"), "private, no-store", "{path}");
+            assert!(!answer.headers.contains_key("cdn-cache-control"), "{path}: nor do others keep it");
         }
         stack.clock.advance(ACCESS_LIFE);
         let handshake = format!(
@@ -295,7 +296,7 @@ async fn two_different_credentials_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_neither_see_nor_set_our_cookies() {
-    let stack = stack(Kind::Embedded).await;
+    let mut stack = stack(Kind::Embedded).await;
     let mut alice = visitor(&stack).await;
     alice.jar.insert("theme".to_owned(), "dark".to_owned());
     for path in ["/echo/x", "/public/x", "/optional/x"] {
@@ -318,6 +319,21 @@ async fn servers_neither_see_nor_set_our_cookies() {
 
     let answer = alice.get("/echo/plants").await;
     assert_eq!(set_cookies(&answer), ["theme=dark"]);
+
+    alice.jar.insert("name-of-before".to_owned(), alice.cookie(Visitor::REFRESH));
+    assert_eq!(alice.get("/echo/x").await.status, 200);
+    assert_eq!(stack.recorder.last().header("cookie"), Some("theme=dark"), "nor by another name");
+    let unchecked = r#"
+        [[route]]
+        id = "unchecked"
+        match = { path = "/unchecked/*" }
+        upstream = "recorder"
+        policy = "public"
+        forward_token = true
+    "#;
+    stack.reload(|toml| format!("{toml}{unchecked}")).await.unwrap();
+    assert_eq!(alice.get("/unchecked/x").await.status, 200);
+    assert_eq!(stack.recorder.last().header("cookie"), Some("theme=dark"), "nor what nobody checked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -388,6 +404,107 @@ async fn tokens_that_no_browser_would_keep_are_refused_when_they_are_issued() {
         assert_eq!(answer.status, status, "{name}: {}", answer.body);
         assert_eq!(alice.jar.is_empty(), status != 200, "{name}");
     }
+    let evicted = stack.metric(r#"portcullis_sessions_ended_total{scope="evicted"}"#).await;
+    assert!(evicted < 0.5, "and takes nobody's place");
+}
+
+/// A stack whose recorder is the login upstream and the directory of users.
+async fn with_directory(cookies: &str) -> Stack {
+    let mut stack = with_cookies(Kind::Embedded, cookies).await;
+    let to_recorder = |toml: String| {
+        let login = "upstream = \"backend\"\npath = \"/users/authenticate\"";
+        let toml = toml.replace(login, "upstream = \"recorder\"\npath = \"/login\"");
+        toml.replace(
+            "[limits.login_account]",
+            "[login.recheck]\npath = \"/people\"\nunavailable = \"refuse\"\n[limits.login_account]",
+        )
+    };
+    stack.reload(to_recorder).await.unwrap();
+    stack.recorder.say("POST /login", 200, r#"{"id":"alice","roles":["user"]}"#);
+    stack.recorder.say("GET /people", 200, r#"{"roles":["user"]}"#);
+    stack
+}
+
+async fn signed_in(stack: &Stack) -> Visitor {
+    let mut alice = Visitor::new(&stack.anonymous());
+    let login = alice.own(Method::POST, "/auth/login").json(&json!({ "username": "alice", "password": "x" }));
+    assert_eq!(alice.send(login).await.status, 200);
+    alice
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_that_do_not_fit_are_found_out_before_a_token_is_spent() {
+    let stack = with_directory("").await;
+    let mut alice = signed_in(&stack).await;
+    let roles: Vec<String> = (0..600).map(|role| format!("{role:03}")).collect();
+    stack.recorder.say("GET /people", 200, &json!({ "roles": roles }).to_string());
+    stack.clock.advance(ACCESS_LIFE);
+    assert_eq!(alice.get("/echo/x").await.reason(), "login_unusable");
+    stack.recorder.say("GET /people", 200, r#"{"roles":["user"]}"#);
+    stack.clock.advance(RETRY_WINDOW * 2);
+    assert_eq!(alice.get("/echo/x").await.status, 200, "it is still hers to spend");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_renewed_early_is_good_until_it_expires() {
+    let stack = with_directory(r#"early_refresh = "5m""#).await;
+    let mut alice = signed_in(&stack).await;
+    stack.recorder.say("GET /people", 500, "{}");
+    stack.clock.advance(Duration::from_mins(13));
+    let answer = alice.get("/echo/x").await;
+    assert_eq!((answer.status, set_cookies(&answer).len()), (200, 0), "{}", answer.body);
+    stack.clock.advance(Duration::from_mins(5));
+    assert_eq!(alice.get("/echo/x").await.reason(), "login_unavailable");
+}
+
+on_both_stores! {
+    async fn who_is_told_that_sessions_ended_can_rely_on_it(kind: Kind) {
+        let stack = stack(kind).await;
+        let mut phone = visitor(&stack).await;
+        let mut laptop = visitor(&stack).await;
+        let bearer = stack.anonymous().with_access(&laptop.cookie(Visitor::ACCESS));
+
+        laptop.jar.insert(Visitor::REFRESH.to_owned(), "garbage".to_owned());
+        let answer = laptop.clone().post("/auth/logout").await;
+        assert_eq!((answer.status, takes_cookies_back(&answer)), (204, true), "{answer:?}");
+        assert_eq!(bearer.get("/echo/x").await.reason(), "token_revoked", "the access token told whose session it was");
+
+        let answer = laptop.clone().post("/auth/logout?scope=all").await;
+        assert_eq!((answer.status, set_cookies(&answer).len()), (401, 0), "nothing more can be done for who is out");
+        assert_eq!(phone.get("/echo/x").await.status, 200);
+        assert_eq!(laptop.post("/auth/logout").await.status, 204, "but to sign this browser out");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_is_answered_the_way_it_came() {
+    let stack = with_cookies(Kind::Embedded, r#"deliver = "both""#).await;
+    let mut alice = visitor(&stack).await;
+    let mut victim = Visitor::new(&stack.anonymous());
+    let form = [("refresh_token", alice.cookie(Visitor::REFRESH))];
+    let forged = victim.request(Method::POST, "/auth/refresh").header("origin", "https://evil.test").form(&form);
+    let answer = victim.send(forged).await;
+    assert!(
+        answer.json()["refresh_token"].is_string() && victim.jar.is_empty(),
+        "nobody is signed in as somebody else"
+    );
+    alice.jar.insert(Visitor::REFRESH.to_owned(), answer.json()["refresh_token"].as_str().unwrap().to_owned());
+    let answer = alice.post("/auth/refresh").await;
+    assert!(
+        has_new_cookies(&answer) && answer.json()["refresh_token"].is_null(),
+        "no script reads it: {}",
+        answer.body
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ending_ones_own_session_by_name_takes_the_cookies_back() {
+    let stack = stack(Kind::Embedded).await;
+    let mut alice = visitor(&stack).await;
+    let sid = alice.get("/auth/me").await.json()["sid"].as_str().unwrap().to_owned();
+    let end = alice.own(Method::DELETE, &format!("/auth/sessions/{sid}"));
+    assert_eq!(alice.send(end).await.status, 204);
+    assert!(alice.jar.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

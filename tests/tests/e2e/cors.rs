@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 const APP: &str = "https://app.example.com";
 const EVIL: &str = "https://evil.example";
+const READER: &str = "https://reader.example.com";
 
 const TERMS: &str = r#"
 [auth]
@@ -18,6 +19,16 @@ cors = "app"
 [cors.app]
 origins = ["https://app.example.com", "https://*.preview.example.com"]
 credentials = true
+[cors.read]
+origins = ["https://reader.example.com"]
+credentials = true
+methods = ["GET"]
+[[route]]
+id = "page_read"
+match = { path = "/page_read/*" }
+upstream = "recorder"
+policy = "authenticated"
+cors = "read"
 [cors.all]
 origins = ["*"]
 [limits.once]
@@ -286,6 +297,7 @@ async fn pages_that_may_send_cookies_may_change_something_with_them() {
         ("a page that the route names", APP, "/page/x", 200),
         ("another one", EVIL, "/page/x", 403),
         ("a page that another route names", APP, "/echo/x", 403),
+        ("a page whose requests of this method are not granted", READER, "/page_read/x", 403),
         ("our endpoints share as [auth] says", APP, "/auth/sessions/x", 404),
     ] {
         let request = alice.request(Method::DELETE, path).header("origin", origin);

@@ -72,6 +72,11 @@ fn deciding_names_no_engine() {
 }
 
 #[test]
+fn only_identity_says_who_it_is() {
+    assert_eq!(naming(&["X_USER_ID", "\"x-user-id\""]), ["identity.rs"]);
+}
+
+#[test]
 fn only_policy_makes_a_permit() {
     assert_eq!(naming(&["Permit {", "Ok(Permit"]), ["policy.rs"]);
 }

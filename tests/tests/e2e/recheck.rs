@@ -65,6 +65,16 @@ async fn a_directory_that_does_not_answer_signs_nobody_out() {
         assert_eq!(alice.get("/echo/x").await.status, 200);
         assert_eq!(stack.recorder.last().header("x-user-roles"), Some("user"), "it {name}: what was granted before");
     }
+    for (name, body) in [
+        ("not JSON", "user".to_owned()),
+        ("too long", format!(r#"{{"roles":["user"],"bio":"{}"}}"#, "x".repeat(70_000))),
+        ("neither disabled nor not", r#"{"disabled":"true"}"#.to_owned()),
+    ] {
+        let stack = stack(Kind::Embedded, "").await;
+        let mut alice = login(&stack).await;
+        stack.recorder.say("GET /people/u%2F1", 200, &body);
+        assert_eq!(alice.refresh().await.reason(), "login_unusable", "{name}: not taken for good");
+    }
     let stack = stack(Kind::Embedded, "unavailable = \"refuse\"").await;
     let mut alice = login(&stack).await;
     stack.recorder.say("GET /people/u%2F1", 500, "{}");

@@ -11,7 +11,7 @@ use crate::config::reader::{Read, Table, Value};
 use crate::config::{Listener, Tokens, origins};
 use crate::config::{reader::Wrong, values};
 use crate::cookies::{CookieLife, CookieName, Cookies, Deliver, SameSite};
-use crate::cors::Origins;
+use crate::cors::{Origins, can_be_forged};
 
 const EARLY_REFRESH: Duration = Duration::from_secs(30);
 /// Browsers send several requests at once, of which all but one come with a token that has just been spent.
@@ -41,7 +41,7 @@ pub(super) fn cookies(value: &Value<'_>, around: &Surroundings<'_>) -> Read<Cook
         let life = table.or("life", life, CookieLife::Tokens);
         let deliver = table.or("deliver", deliver, Deliver::Cookies);
         let early_refresh = early_refresh(table, around.tokens);
-        let trusted_origins = table.or("trusted_origins", origins::origins, Origins::default());
+        let trusted_origins = table.or("trusted_origins", |value| trusted_origins(value, named), Origins::default());
         let everywhere = table.or("everywhere", Value::flag, true);
         check_retry_window(table, around.tokens)?;
         let (access, refresh) = (access?, refresh?);
@@ -98,6 +98,16 @@ fn same_site(value: &Value<'_>, secure: bool) -> Read<SameSite> {
             "browsers drop cookies for other sites that are not Secure; write \"lax\", or secure = \"always\"",
         )),
         choice => Ok(choice),
+    }
+}
+
+/// Where cookies travel over TLS only, a page that did not must not use them: anybody on its way could have written it.
+fn trusted_origins(value: &Value<'_>, secure: bool) -> Read<Origins> {
+    let origins = origins::origins(value)?;
+    let forged = |one: &Value<'_>| secure && one.as_text().is_some_and(can_be_forged);
+    match value.list(|one| Ok(one.clone()))?.iter().find(|one| forged(one)) {
+        Some(one) => Err(one.refuse("anybody on the way can forge a page that comes without TLS; write https://")),
+        None => Ok(origins),
     }
 }
 

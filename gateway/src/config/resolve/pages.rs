@@ -47,6 +47,9 @@ pub(super) fn pages<'d>(table: &mut Table<'d>, ground: &Ground<'_, 'd>) -> Read<
     let theme = theme(table);
     let (enabled, sign_in, sessions) = (enabled?, sign_in?, sessions?);
     let (register, home, theme) = (register?, home?, theme?);
+    if home.path() == sign_in.0.to_string() {
+        return Err(table.refuse("home is the sign-in page, which would send people to itself; write another path"));
+    }
     // What is missing there has been reported.
     let (true, Ok(Some((login, login_limits))), Ok(own)) = (enabled, ground.login, ground.endpoints) else {
         return Ok(None);

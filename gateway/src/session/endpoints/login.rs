@@ -101,6 +101,7 @@ impl Endpoints {
             subject: subject.clone(),
             grants,
         };
+        self.check_size(&session)?;
         match self.auth.store.open(session, cap, self.memory()).await? {
             Opening::Opened { session, evicted } => {
                 if evicted > 0 {
@@ -115,6 +116,18 @@ impl Endpoints {
                 Err(Denied::TooManySessions)
             }
         }
+    }
+}
+
+impl Endpoints {
+    /// Whether the tokens of a session will fit into cookies, before it takes anybody's place. The epoch that the store
+    /// will stamp has no more digits than the greatest.
+    fn check_size(&self, session: &Session) -> Result<(), Denied> {
+        let Some(cookies) = self.cookies().filter(|cookies| cookies.deliver.by_cookies()) else { return Ok(()) };
+        let stamped = Session { epoch: u64::MAX, ..session.clone() };
+        let keys = self.auth.keyring.current()?;
+        let pair = TokenPair::issue(&keys, &self.auth.tokens, &stamped, session.created_at)?;
+        cookies.set(&pair).map(|_| ()).map_err(|why| Denied::LoginUnusable(why.to_string()))
     }
 }
 

@@ -8,8 +8,9 @@ use http::StatusCode;
 use tracing::info;
 
 use super::{Call, Endpoints};
+use crate::auth::credential::{self, Credential};
 use crate::clock::Timestamp;
-use crate::cookies::Held;
+use crate::csrf;
 use crate::ids::{SessionId, Subject};
 use crate::policy::{Caller, Known};
 use crate::problem::Denied;
@@ -67,12 +68,8 @@ impl Endpoints {
     pub(super) async fn logout(&self, call: &mut Call<'_>) -> Result<Reply, Denied> {
         let scope = Scope::read(call.request.query)?;
         let fields = Fields::read(call.request.headers, call.body)?;
-        let by_cookie = self.brings_cookies(call)?;
-        let leaver = match self.leaver(scope, &fields, call).await {
-            Err(denied) if by_cookie && denied.is_dead_credential() => None,
-            leaver => leaver?,
-        };
-        if let Some(leaver) = leaver {
+        let by_cookie = self.came_by_cookie(call)?;
+        if let Some(leaver) = self.leaver(scope, &fields, by_cookie, call).await? {
             self.end(scope, &leaver, call.now).await?;
         }
         if by_cookie && !matches!(scope, Scope::Others) {
@@ -81,9 +78,12 @@ impl Endpoints {
         Ok(reply::empty(StatusCode::NO_CONTENT))
     }
 
-    fn brings_cookies(&self, call: &Call<'_>) -> Result<bool, Denied> {
-        let held = self.cookies().map(|cookies| cookies.read(call.request.headers)).transpose()?;
-        Ok(held.is_some_and(|held| held != Held::default()))
+    /// Whether the call brings cookies and no token in `Authorization`; then it must be meant.
+    fn came_by_cookie(&self, call: &Call<'_>) -> Result<bool, Denied> {
+        let Some(cookies) = self.cookies() else { return Ok(false) };
+        let Credential::Cookies(_) = credential::read(call.request.headers, Some(cookies))? else { return Ok(false) };
+        csrf::check(&call.request, cookies.target(call.permit.route()))?;
+        Ok(true)
     }
 
     /// Ends the sessions that `scope` names for who leaves.
@@ -108,23 +108,48 @@ impl Endpoints {
         Ok(self.auth.store.revoke(&known.subject, known.jti, until, now).await?)
     }
 
-    /// Who it is: `None` if a refresh token names a session that has ended. The refresh token comes first,
-    /// since clients attach an access token whether it has expired or not.
-    async fn leaver(&self, scope: Scope, fields: &Fields, call: &mut Call<'_>) -> Result<Option<Leaver>, Denied> {
-        let Some((raw, _)) = self.refresh_token(fields, call)? else {
-            let caller = self.auth.caller(call.permit.route(), &call.request, call.now, call.outgoing).await?;
-            return match caller {
-                Caller::Known(known) => Ok(Some(Leaver::Known(known))),
-                Caller::Anonymous => Err(Denied::NoCredential),
-            };
+    /// Who it is; `None` if that session has ended and nothing but it was to end. The refresh token comes first, since
+    /// clients attach an access token whether it has expired or not; what it can't tell, an access token may.
+    async fn leaver(
+        &self,
+        scope: Scope,
+        fields: &Fields,
+        by_cookie: bool,
+        call: &mut Call<'_>,
+    ) -> Result<Option<Leaver>, Denied> {
+        let by_refresh = match self.refresh_token(fields, call)? {
+            Some((raw, _)) => self.holder(scope, raw, call.now).await,
+            None => Err(Denied::NoCredential),
         };
+        let denied = match by_refresh {
+            Ok(leaver) => return Ok(Some(leaver)),
+            Err(unknown) if !unknown.is_dead_credential() && !matches!(unknown, Denied::NoCredential) => {
+                return Err(unknown);
+            }
+            Err(denied) => denied,
+        };
+        let denied = match self.auth.caller(call.permit.route(), &call.request, call.now, call.outgoing).await {
+            Ok(Caller::Known(known)) => return Ok(Some(Leaver::Known(known))),
+            Err(why) if !why.is_dead_credential() => return Err(why),
+            Err(why) if matches!(denied, Denied::NoCredential) => why,
+            Err(_) | Ok(Caller::Anonymous) => denied,
+        };
+        // Ending what has ended is no error, and a browser that wants to be signed out is; but nobody is told
+        // that other sessions were ended when they were not.
+        let over = denied.ends_session() || (by_cookie && denied.is_dead_credential());
+        if matches!(scope, Scope::This) && over { Ok(None) } else { Err(denied) }
+    }
+
+    /// Who holds a refresh token.
+    async fn holder(&self, scope: Scope, raw: &str, now: Timestamp) -> Result<Leaver, Denied> {
         let presented = self.auth.keyring.current()?.refresh.read(raw).ok_or(Denied::RefreshInvalid)?;
-        let Some(session) = self.auth.store.session(presented.sid, call.now).await? else { return Ok(None) };
+        let session = self.auth.store.session(presented.sid, now).await?;
+        let session = session.ok_or(Denied::RefreshEnded(Cause::Expired))?;
         // Whoever found an old token may end the session that it belongs to, as reuse would, but no other.
-        let holds = session.is_held_with(&presented, &self.auth.tokens.lifetimes, call.now);
+        let holds = session.is_held_with(&presented, &self.auth.tokens.lifetimes, now);
         match scope {
             Scope::Others | Scope::All if !holds => Err(Denied::RefreshInvalid),
-            Scope::This | Scope::Others | Scope::All => Ok(Some(Leaver::Holder(session.subject, session.id))),
+            Scope::This | Scope::Others | Scope::All => Ok(Leaver::Holder(session.subject, session.id)),
         }
     }
 }

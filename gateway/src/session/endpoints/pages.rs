@@ -11,7 +11,7 @@ use super::{Call, Endpoints};
 use crate::auth::VerifyError;
 use crate::config;
 use crate::csrf;
-use crate::gateway::exchange::with_query;
+use crate::inbound::path::with_query;
 use crate::inbound::{Inbound, navigation};
 use crate::pages::{self, Language, Pages, ReturnTo, SignIn, Trouble};
 use crate::policy::Caller;

@@ -36,7 +36,7 @@ impl Endpoints {
             Some(Action::End) => {
                 let sid = fields.text(pages::SID).and_then(|sid| SessionId::parse(sid).ok());
                 // One that has ended meanwhile is what was wanted.
-                self.end_one(known, sid.ok_or(Denied::NoSuchSession)?, call.now).await?;
+                self.end_one(known, sid.ok_or(Denied::NoSuchSession)?, call).await?;
                 Ok(reply::see_other(&pages.way_to_sessions(Done::Ended)))
             }
             Some(Action::EndOthers) => {
