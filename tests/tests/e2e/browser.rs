@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use portcullis_tests::{Balancer, Chromium, Client, Kind, Stack, Visitor, eventually};
 use thirtyfour::{By, WindowHandle};
 
@@ -239,17 +241,20 @@ async fn wake_up(scene: &Scene, tabs: &[WindowHandle]) -> Vec<String> {
     let mut shown = Vec::new();
     for tab in tabs {
         scene.browser.switch_to_window(tab.clone()).await.unwrap();
-        let text = loop {
-            // In the middle of a reload there is nothing that could answer.
-            let answer = scene.browser.execute(SHOWN, Vec::new()).await.ok();
-            if let Some(text) = answer.and_then(|answer| answer.convert::<Option<String>>().ok()?) {
-                break text;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
-        shown.push(text);
+        shown.push(timeout(Duration::from_secs(30), text_of(scene)).await.expect("the tab shows something"));
     }
     shown
+}
+
+/// What a tab shows after its reload, in the middle of which there is nothing that could answer.
+async fn text_of(scene: &Scene) -> String {
+    loop {
+        let answer = scene.browser.execute(SHOWN, Vec::new()).await.ok();
+        if let Some(text) = answer.and_then(|answer| answer.convert::<Option<String>>().ok()?) {
+            return text;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
