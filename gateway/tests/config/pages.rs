@@ -88,12 +88,14 @@ fn a_route_that_sends_people_away_takes_them_back() {
         ("everybody may pass", route(&with_pages(""), "policy = \"optional\"")),
         ("no cookies", route(&with_pages(""), "policy = \"authenticated\"\ncookies = false")),
         ("another host", route(&format!("{}[auth]\nhost = \"a.example.com\"\n", with_pages("")), secured)),
+        ("no page", route(&with_pages(""), secured).replace("path = \"/posts/*\"", "path = \"/posts/*\", methods = [\"DELETE\"]")),
         ("no such word", route(&with_pages(""), secured).replace("\"redirect\"", "\"redirekt\"")),
     ]), @r##"
     no pages: portcullis.toml:16 route.posts.unauthenticated: there is no sign-in page; write [pages] with enabled = true, or "refuse"
     everybody may pass: portcullis.toml:16 route.posts.unauthenticated: this route lets everybody in, so nobody is sent to sign in; leave it out
     no cookies: portcullis.toml:17 route.posts.unauthenticated: whoever signed in would be sent there again, since this route takes no cookies; write cookies = true or "refuse"
     another host: portcullis.toml:16 route.posts.unauthenticated: the sign-in page is on host "a.example.com" only, and so are its cookies; write that host, or "refuse"
+    no page: portcullis.toml:16 route.posts.unauthenticated: browsers open pages with GET, which this route does not match; leave it out
     no such word: portcullis.toml:16 route.posts.unauthenticated: unknown choice "redirekt"; did you mean "redirect"?
     "##);
 }

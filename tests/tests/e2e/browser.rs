@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use portcullis_tests::{Balancer, Chromium, Client, Kind, Stack, Visitor, eventually};
 use thirtyfour::{By, WindowHandle};
+use tokio::time::timeout;
 
 const ACCESS_LIFE: Duration = Duration::from_mins(15);
 

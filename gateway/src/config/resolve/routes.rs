@@ -6,6 +6,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use http::Method;
+
 use crate::config::names::Names;
 use crate::config::reader::{Read, Spot, Table, Value};
 use crate::config::values;
@@ -81,8 +83,8 @@ fn route<'d>(table: &mut Table<'d>, id: Read<RouteId>, known: &Known<'_>) -> Rea
     let read_timeout = table.optional("read_timeout", values::duration);
     let (host, path, methods) = matched?;
     let cookies = cookies?;
-    let unauthenticated =
-        unauthenticated.map(|value| unauthenticated_as(&value, known, policy.as_ref().ok(), &host, cookies));
+    let unauthenticated = unauthenticated
+        .map(|value| unauthenticated_as(&value, known, policy.as_ref().ok(), (&host, &methods), cookies));
     let rewrite = rewrite.map(|value| values::rewrite(&value, &path)).transpose();
     let route = Route {
         id: id?,
@@ -108,7 +110,7 @@ fn unauthenticated_as(
     value: &Value<'_>,
     known: &Known<'_>,
     policy: Option<&Policy>,
-    host: &HostPattern,
+    (host, methods): (&HostPattern, &Methods),
     cookies: bool,
 ) -> Read<Unauthenticated> {
     let choices = [("refuse", Unauthenticated::Refuse), ("redirect", Unauthenticated::Redirect)];
@@ -116,6 +118,9 @@ fn unauthenticated_as(
     if choice == Unauthenticated::Redirect {
         if policy.is_some_and(|policy| !policy.needs_credentials()) {
             return Err(value.refuse("this route lets everybody in, so nobody is sent to sign in; leave it out"));
+        }
+        if !methods.contain(&Method::GET) {
+            return Err(value.refuse("browsers open pages with GET, which this route does not match; leave it out"));
         }
         match known.pages {
             Ok(Some(pages)) => pages.can_send_back(value, host, cookies)?,
