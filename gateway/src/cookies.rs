@@ -179,6 +179,11 @@ impl Cookies {
         Ok(Held { access: filled(held.access), refresh: filled(held.refresh) })
     }
 
+    /// Whether a request brings one of them.
+    pub fn are_in(&self, headers: &HeaderMap) -> bool {
+        crumbs(headers).any(|(name, _)| self.is_ours(name))
+    }
+
     /// The values of `Set-Cookie` that hand out `pair`.
     pub fn set(&self, pair: &TokenPair) -> Result<[HeaderValue; 2], TooLarge> {
         let ((access, access_life), (refresh, refresh_life)) = (pair.access(), pair.refresh());

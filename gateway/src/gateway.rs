@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::StatusCode;
-use http::header::COOKIE;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -125,8 +124,8 @@ impl Gateway {
         let ends_own = permit.route().revokes == Some(Revokes::AllOfCaller);
         let memory = journey.snapshot.endpoints.memory();
         self.revoker.succeeded(permit, request.uri.path(), memory).await;
-        if ends_own && request.headers.contains_key(COOKIE) {
-            journey.snapshot.auth.forget(&mut journey.outgoing);
+        if ends_own {
+            journey.snapshot.auth.forget(&request.headers, &mut journey.outgoing);
         }
         Ok(())
     }

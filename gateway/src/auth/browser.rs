@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use super::Authenticator;
 use super::verify::Verified;
 use crate::clock::Timestamp;
@@ -40,7 +42,7 @@ impl Authenticator {
             Held { access: None, refresh: None } => Ok(Caller::Anonymous),
         };
         caller.or_else(|denied| {
-            self.take_back(&denied, outgoing);
+            self.take_back(&denied, visit.request.headers, outgoing);
             let may_read = visit.route.policy == Policy::Optional && visit.request.method.is_safe();
             if may_read && denied.is_dead_credential() { Ok(Caller::Anonymous) } else { Err(denied) }
         })
@@ -101,15 +103,15 @@ impl Authenticator {
 
     /// Takes the cookies back if `denied` says that their session has ended: never for any other reason, or a
     /// store that is gone, or a race that was lost, would sign people out.
-    pub fn take_back(&self, denied: &Denied, outgoing: &mut Outgoing) {
+    pub fn take_back(&self, denied: &Denied, headers: &HeaderMap, outgoing: &mut Outgoing) {
         if denied.ends_session() {
-            self.forget(outgoing);
+            self.forget(headers, outgoing);
         }
     }
 
-    /// Has the browser forget its cookies.
-    pub fn forget(&self, outgoing: &mut Outgoing) {
-        if let Some(cookies) = &self.cookies {
+    /// Has the browser forget the cookies that it brought, if any of them are ours.
+    pub fn forget(&self, headers: &HeaderMap, outgoing: &mut Outgoing) {
+        if let Some(cookies) = self.cookies.as_ref().filter(|cookies| cookies.are_in(headers)) {
             outgoing.cookies = CookieChange::Clear { lines: cookies.clear() };
         }
     }

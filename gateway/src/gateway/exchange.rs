@@ -141,8 +141,15 @@ pub fn keep_private(head: &mut ResponseHeader, request: &RequestHeader, journey:
     Ok(())
 }
 
-fn speaks_to_caches(name: &HeaderName) -> bool {
-    name.as_str().ends_with("cache-control") || matches!(name.as_str(), "surrogate-control" | "expires" | "pragma")
+fn speaks_to_caches(name: &str) -> bool {
+    name.ends_with("cache-control") || matches!(name, "surrogate-control" | "expires" | "pragma")
+}
+
+fn drop_headers(head: &mut ResponseHeader, which: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> = head.headers.keys().filter(|name| which(name.as_str())).cloned().collect();
+    for name in names {
+        head.remove_header(&name);
+    }
 }
 
 /// Adds what every answer carries: the request's name, what limits said, which pages may read it, and cookies
@@ -160,9 +167,7 @@ pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<
     if !cookies.is_empty() {
         // Neither a shared cache nor the browser's own may hand them out again, whatever the server says to some of
         // them (RFC 9213).
-        for name in head.headers.keys().filter(|name| speaks_to_caches(name)).cloned().collect::<Vec<_>>() {
-            head.remove_header(&name);
-        }
+        drop_headers(head, speaks_to_caches);
         head.insert_header(CACHE_CONTROL, "private, no-store")?;
     }
     if matches!(journey.outgoing.cookies, CookieChange::Clear { .. }) {
@@ -175,11 +180,7 @@ pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<
 /// Says which pages may read the answer. There is one writer: what a server says of it is dropped, or browsers
 /// would find two words for one thing, and heed neither.
 fn share(head: &mut ResponseHeader, sharing: &Sharing) -> Result<(), Box<Error>> {
-    let theirs: Vec<HeaderName> =
-        head.headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
-    for name in theirs {
-        head.remove_header(&name);
-    }
+    drop_headers(head, |name| name.starts_with("access-control-"));
     for (name, value) in &sharing.headers {
         head.insert_header(name, value)?;
     }

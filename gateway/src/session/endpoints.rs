@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use http::header::COOKIE;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use tracing::info;
@@ -18,8 +17,7 @@ use crate::clock::Timestamp;
 use crate::cookies::{Cookies, Deliver};
 use crate::csrf;
 use crate::ids::{RequestId, Role, Scope, SessionId};
-use crate::inbound::Inbound;
-use crate::inbound::Malformed;
+use crate::inbound::{Inbound, Malformed};
 use crate::outgoing::Outgoing;
 use crate::policy::{Known, Permit};
 use crate::problem::Denied;
@@ -147,7 +145,7 @@ impl Endpoints {
             Ok(pair) => self.deliver(pair, how, call),
             Err(denied) => {
                 if carried == Carried::InCookie {
-                    self.auth.take_back(&denied, call.outgoing);
+                    self.auth.take_back(&denied, call.request.headers, call.outgoing);
                 }
                 Err(denied)
             }
@@ -181,8 +179,8 @@ impl Endpoints {
             self.auth.metrics.sessions_ended("one", ended);
             info!(target: "auth", subject = %known.subject, session = %sid, "session ended");
         }
-        if sid == known.sid && call.request.headers.contains_key(COOKIE) {
-            self.auth.forget(call.outgoing);
+        if sid == known.sid {
+            self.auth.forget(call.request.headers, call.outgoing);
         }
         Ok(ended > 0)
     }

@@ -137,9 +137,7 @@ impl Parts {
         self.metrics.token_issued();
         Ok(Arc::new(pair))
     }
-}
 
-impl Parts {
     /// New grants, unless the tokens that hold them would not fit into the cookies that they travel in: that is found
     /// out before a token is spent, or its successor would be lost.
     fn fitting(

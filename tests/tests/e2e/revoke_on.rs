@@ -146,10 +146,16 @@ async fn a_shutdown_does_not_wait_for_ever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cookies_of_a_session_that_ended_itself_are_taken_back() {
-    let stack = Stack::builder(Kind::Embedded).extra(REVOKING).extra("[cookies]\n").start().await;
+    let stack = Stack::builder(Kind::Embedded).extra(REVOKING).extra("[cookies]\ndeliver = \"both\"\n").start().await;
     let mut alice = Visitor::new(&stack.anonymous());
     alice.login("alice").await;
+    assert_eq!(stack.anonymous().register("bob").await.status, 201);
     let removed = alice.own(Method::DELETE, "/users/me");
     assert_eq!(alice.send(removed).await.status, 204);
     assert!(alice.jar.is_empty(), "{:?}", alice.jar.keys());
+
+    let bob = stack.login_again("bob").await;
+    let program = bob.request(Method::DELETE, "/users/me").header("cookie", "theme=dark");
+    let answer = bob.send(program).await;
+    assert!(!answer.headers.contains_key("set-cookie"), "cookies of others are nobody's business: {answer:?}");
 }

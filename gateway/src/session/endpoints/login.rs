@@ -117,9 +117,7 @@ impl Endpoints {
             }
         }
     }
-}
 
-impl Endpoints {
     /// Whether the tokens of a session will fit into cookies, before it takes anybody's place. The epoch that the store
     /// will stamp has no more digits than the greatest.
     fn check_size(&self, session: &Session) -> Result<(), Denied> {

@@ -73,7 +73,7 @@ impl Endpoints {
             self.end(scope, &leaver, call.now).await?;
         }
         if by_cookie && !matches!(scope, Scope::Others) {
-            self.auth.forget(call.outgoing);
+            self.auth.forget(call.request.headers, call.outgoing);
         }
         Ok(reply::empty(StatusCode::NO_CONTENT))
     }

@@ -45,7 +45,7 @@ impl Endpoints {
             }
             Some(Action::SignOut) => {
                 self.end(Scope::This, &leaver, call.now).await?;
-                self.auth.forget(call.outgoing);
+                self.auth.forget(call.request.headers, call.outgoing);
                 let home = &pages.terms().home;
                 Ok(reply::see_other(&pages.way_to_sign_in(home, Some(Cause::LoggedOut))))
             }
