@@ -2,6 +2,7 @@
 //! test with its own. Time moves by [`Stack::clock`], stores are stopped and stalled on purpose, and a
 //! recording upstream shows exactly what reached it. Nothing here asserts; the tests do.
 
+mod attack;
 mod balancer;
 mod browser;
 mod client;
@@ -13,6 +14,7 @@ mod redis;
 mod stack;
 mod visitor;
 
+pub use attack::{Attack, assert_refused};
 pub use balancer::Balancer;
 pub use browser::Chromium;
 pub use client::{Answer, Client};
