@@ -101,13 +101,15 @@ pub struct Config {
     pub shutdown: Shutdown,
 }
 
-/// One address that requests come in on: HTTP/1.1 without TLS.
+/// One address that requests come in on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Its name in the configuration.
     pub name: String,
     /// Where it listens; port 0 takes a free one.
     pub address: SocketAddr,
+    /// Whether it speaks HTTP/2 without TLS, to clients that begin with it.
+    pub h2c: bool,
     /// How long an idle connection is kept.
     pub keepalive: Duration,
     /// The longest silence while a client sends a request.

@@ -10,20 +10,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use pingora::proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::streams::carrier::{Carrier, State};
 
+pub mod entrance;
 mod farewell;
 mod frames;
 
+use entrance::Entrance;
 use farewell::Farewell;
 use frames::Frames;
 
@@ -32,24 +32,21 @@ pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A connection, and what it carries.
 #[derive(Debug)]
-pub struct Connection<S = L4Stream> {
+pub struct Connection<S> {
     stream: S,
     carrier: Arc<Carrier>,
+    /// What the engine hands along to those who answer.
+    digest: Arc<ProxyDigest>,
     frames: Frames,
     /// Once a stream of frames is to end.
     farewell: Option<Box<Farewell>>,
 }
 
-/// The carrier of the connection that `session` is on.
-pub fn carrier(session: &Session) -> Option<&Arc<Carrier>> {
-    let stream = session.downstream_session.as_http1()?.stream();
-    (**stream).as_any().downcast_ref::<Connection>().map(|connection| &connection.carrier)
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// `stream`, which ends when `carrier` says so.
-    pub fn new(stream: S, carrier: Arc<Carrier>) -> Self {
-        Self { stream, carrier, frames: Frames::new(), farewell: None }
+    /// `stream`, which ends when the carrier of `entrance` says so.
+    pub fn new(stream: S, entrance: &Arc<Entrance>) -> pingora::Result<Self> {
+        let carrier = Arc::clone(&entrance.carrier);
+        Ok(Self { stream, carrier, digest: entrance.digest()?, frames: Frames::new(), farewell: None })
     }
 
     /// A read of what is to end: the end of the file, when all is said.
@@ -171,7 +168,7 @@ impl<S: IO> GetTimingDigest for Connection<S> {
 
 impl<S: IO> GetProxyDigest for Connection<S> {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.stream.get_proxy_digest()
+        Some(Arc::clone(&self.digest))
     }
 }
 

@@ -15,6 +15,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
 
 use crate::clock::Clock;
+use crate::connection::entrance::Entrance;
 use crate::cors::Preflight;
 use crate::identity::{self, Assertion};
 use crate::inbound::Inbound;
@@ -154,9 +155,10 @@ impl ProxyHttp for Gateway {
     /// Reads the request safely: where it comes from, and in one way only.
     async fn early_request_filter(&self, session: &mut Session, journey: &mut Journey) -> Result<()> {
         let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+        let secure = Entrance::of(session).is_some_and(|entrance| entrance.secure);
         let request = session.req_header_mut();
         let peer = peer.ok_or_else(|| Error::explain(pingora::InternalError, "a connection without an address"))?;
-        journey.origin = Origin::read(peer, &request.headers, &journey.snapshot.trusted_proxies);
+        journey.origin = Origin::read(peer, secure, &request.headers, &journey.snapshot.trusted_proxies);
         journey.request_id = journey.origin.request_id(&request.headers);
         journey.reading = exchange::canonicalise(request);
         Ok(())
@@ -255,6 +257,9 @@ impl ProxyHttp for Gateway {
     /// One line, one observation.
     async fn logging(&self, session: &mut Session, error: Option<&Error>, journey: &mut Journey) {
         record::request(session, error, journey, &self.metrics);
+        if let Some(entrance) = Entrance::of(session).filter(|_| error.is_none()) {
+            entrance.complete();
+        }
     }
 
     /// What the engine's own log lines may say of a request: never its query or headers.

@@ -1,32 +1,43 @@
-//! Connections: accepted here, handed to the engine one request after another, and let go in good order.
-//! An accept loop of our own, so that a port can be 0, an idle connection ends when we say so, and a
-//! shutdown waits for requests instead of for time. It never reads a byte of a request.
+//! Connections: accepted here, handed on to `http1` or `http2`, and let go in good order. An accept loop of our
+//! own, so that a port can be 0, an idle connection ends when we say so, and a shutdown waits for requests instead
+//! of for time. It decides nothing about a request.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::apps::HttpServerApp as _;
-use pingora::protocols::http::ServerSession;
-use pingora::protocols::l4::stream::Stream as L4Stream;
-use pingora::protocols::{GetSocketDigest as _, SocketDigest};
+use pingora::protocols::Peek as _;
 use pingora::proxy::HttpProxy;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::config;
-use crate::connection::{Connection, PATIENCE};
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
-use crate::streams::carrier::Carrier;
+
+mod http1;
+mod http2;
+mod transport;
+
+use transport::{Transport, with_address};
 
 /// How long accepting pauses when there are no file descriptors left: long enough for some to close.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// What every client of HTTP/2 begins with.
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The versions of HTTP that are spoken here.
+enum Version {
+    Http1,
+    Http2,
+}
 
 /// What connections are handed to, and how they end.
 #[derive(Clone)]
@@ -82,34 +93,11 @@ impl Acceptor {
     async fn serve(self, stream: TcpStream, peer: SocketAddr, terms: config::Listener) {
         let _open = self.metrics.connection_opened();
         let _ = stream.set_nodelay(true); // A connection that can't be tuned can still be served.
-        let carrier = Arc::new(Carrier::default());
-        let connection = Connection::new(with_address(stream, peer), Arc::clone(&carrier));
-        let mut next = Some(ServerSession::new_http1(Box::new(connection)));
-        let ending = self.ending.subscribe();
-        while let Some(mut session) = next {
-            // The engine waits for ever for a next request unless told again each time.
-            let keepalive = (!*ending.borrow()).then_some(terms.keepalive.as_secs().max(1));
-            session.set_keepalive(keepalive);
-            session.set_read_timeout(Some(terms.read_timeout));
-            session.set_write_timeout(Some(terms.write_timeout));
-            let reusable = tokio::select! {
-                biased; // See `overdue`.
-                cause = carrier.overdue(PATIENCE) => {
-                    // Both its sides were stuck, so that the engine did not look at either.
-                    let (listener, reason) = (&terms.name, cause.reason());
-                    warn!(target: "error", listener, client = %peer.ip(), reason, "a stream did not end and was cut off");
-                    return;
-                }
-                reusable = self.proxy.process_new_http(session, &ending) => reusable,
-            };
-            next = reusable.map(|reusable| {
-                let (stream, settings) = reusable.consume();
-                let mut session = ServerSession::new_http1(stream);
-                if let Some(settings) = settings {
-                    settings.apply_to_session(&mut session);
-                }
-                session
-            });
+        let mut transport = Transport::Plain(with_address(stream, peer));
+        match version(&mut transport, &terms).await {
+            Ok(Version::Http1) => http1::serve(&self, transport, peer, &terms).await,
+            Ok(Version::Http2) => http2::serve(&self, transport, &terms).await,
+            Err(_) => {} // It said nothing.
         }
     }
 
@@ -119,14 +107,16 @@ impl Acceptor {
         self.ending.send_replace(true);
         self.proxy.http_cleanup().await;
         self.connections.close();
-        tokio::time::timeout(deadline, self.connections.wait()).await.is_ok()
+        timeout(deadline, self.connections.wait()).await.is_ok()
     }
 }
 
-fn with_address(stream: TcpStream, peer: SocketAddr) -> L4Stream {
-    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
-    digest.peer_addr.set(Some(peer.into())).expect("it was made in the line above");
-    let mut stream = L4Stream::from(stream);
-    stream.set_socket_digest(digest);
-    stream
+/// Which HTTP a client speaks. One that begins with the preface of HTTP/2 (RFC 9113 §3.4) can't mean a request of
+/// HTTP/1.1.
+async fn version(transport: &mut Transport, terms: &config::Listener) -> io::Result<Version> {
+    let mut start = [0; PREFACE.len()];
+    if terms.h2c && timeout(terms.read_timeout, transport.try_peek(&mut start)).await?? && start == PREFACE {
+        return Ok(Version::Http2);
+    }
+    Ok(Version::Http1)
 }

@@ -21,10 +21,10 @@ struct Pipe {
 /// A connection that carries a stream, on a pipe that holds `capacity` bytes.
 fn pipe(kind: Kind, capacity: usize) -> Pipe {
     let (ours, client) = duplex(capacity);
-    let carrier = Arc::new(Carrier::default());
+    let entrance = Arc::new(Entrance::new(false));
     let streams = Arc::new(Streams::new(Arc::new(Metrics::new())));
-    let open = streams.begin(&carrier, kind, None);
-    Pipe { connection: Connection::new(ours, carrier), client, streams, open }
+    let open = streams.begin(&entrance.carrier, kind, None);
+    Pipe { connection: Connection::new(ours, &entrance).unwrap(), client, streams, open }
 }
 
 /// All that a client gets until nothing more comes; it then closes as one should.

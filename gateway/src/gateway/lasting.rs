@@ -10,7 +10,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::forward;
-use crate::connection;
+use crate::connection::entrance::Entrance;
 use crate::journey::Journey;
 use crate::policy::{Caller, Known};
 use crate::routing::WithoutStore;
@@ -35,8 +35,8 @@ pub(super) fn register(
         Caller::Anonymous => None,
     };
     let unseen = || Error::explain(ErrorType::InternalError, "a stream that could not be ended");
-    let carrier = connection::carrier(session).ok_or_else(unseen)?;
-    journey.stream = Some(streams.begin(carrier, kind, watched));
+    let entrance = Entrance::of(session).ok_or_else(unseen)?;
+    journey.stream = Some(streams.begin(&entrance.carrier, kind, watched));
     Ok(())
 }
 

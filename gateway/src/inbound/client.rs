@@ -25,17 +25,17 @@ pub struct Origin {
     pub peer: IpAddr,
     /// Whether that is a proxy whose `X-Forwarded-*` are believed.
     pub trusted: bool,
-    /// Whether the client spoke TLS to the outermost trusted proxy.
+    /// Whether the client spoke TLS: to us, or to the outermost trusted proxy.
     pub https: bool,
 }
 
 impl Origin {
-    /// Reads where a request comes from.
-    pub fn read(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Self {
+    /// Reads where a request comes from; `secure` says whether the peer speaks TLS to us.
+    pub fn read(peer: IpAddr, secure: bool, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Self {
         let peer = peer.to_canonical();
         let trusts = |address: IpAddr| trusted_proxies.iter().any(|net| net.contains(&address));
         if !trusts(peer) {
-            return Self { client: peer, peer, trusted: false, https: false };
+            return Self { client: peer, peer, trusted: false, https: secure };
         }
         let mut client = peer;
         for hop in hops(headers) {
@@ -46,7 +46,10 @@ impl Origin {
                 break;
             }
         }
-        let https = headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+        let https = match headers.get(X_FORWARDED_PROTO) {
+            Some(proto) => proto.as_bytes().eq_ignore_ascii_case(b"https"),
+            None => secure,
+        };
         Self { client, peer, trusted: true, https }
     }
 
@@ -80,7 +83,7 @@ mod tests {
             headers.append(X_FORWARDED_FOR, line.parse().unwrap());
         }
         let trusted = ["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
-        Origin::read(peer.parse().unwrap(), &headers, &trusted).client.to_string()
+        Origin::read(peer.parse().unwrap(), false, &headers, &trusted).client.to_string()
     }
 
     #[test]
@@ -106,7 +109,7 @@ mod tests {
     fn only_a_trusted_proxy_names_a_request() {
         let named = |peer: &str, name: &str| {
             let headers = HeaderMap::from_iter([(X_REQUEST_ID, name.parse().unwrap())]);
-            let origin = Origin::read(peer.parse().unwrap(), &headers, &["10.0.0.0/8".parse().unwrap()]);
+            let origin = Origin::read(peer.parse().unwrap(), false, &headers, &["10.0.0.0/8".parse().unwrap()]);
             origin.request_id(&headers).to_string()
         };
         assert_eq!(named("10.0.0.1", "abc"), "abc");

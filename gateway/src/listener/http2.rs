@@ -1,0 +1,138 @@
+//! One connection of HTTP/2: its requests are handed to the engine side by side, each with a carrier of its own, so
+//! that each can be ended alone. What a client may cost is bounded here: streams, headers, idle time, and requests
+//! that it takes back. It relies on h2 for the protocol and on the engine to answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use h2::Reason;
+use pingora::Result;
+use pingora::apps::HttpServerApp as _;
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSession};
+use pingora::protocols::{Digest, GetSocketDigest as _, SocketDigest, Stream};
+use tokio::task::JoinSet;
+use tracing::info;
+
+use super::Acceptor;
+use super::transport::Transport;
+use crate::config;
+use crate::connection::PATIENCE;
+use crate::connection::entrance::Entrance;
+
+mod conduct;
+
+use conduct::Conduct;
+
+/// How many requests of one connection may be open at once.
+const MAX_STREAMS: u32 = 100;
+/// How much of a body may come before it is read: of one stream, and of all.
+const WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// How much of an answer waits for a client that is slow to take it, on one stream.
+const MAX_SEND_BUFFER: usize = 256 * 1024;
+
+type Connection = h2::server::Connection<Stream, bytes::Bytes>;
+
+/// Serves a connection to its end.
+pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, terms: &config::Listener) {
+    let visit = Visit { acceptor, terms, secure: transport.is_secure(), socket: transport.get_socket_digest() };
+    let handshake = server::handshake(Box::new(transport), Some(limits()));
+    if let Ok(Ok(connection)) = tokio::time::timeout(terms.read_timeout, handshake).await {
+        visit.serve(connection).await;
+    }
+}
+
+/// The engine's defaults bound what it receives; these bound what it keeps.
+fn limits() -> H2Options {
+    let mut limits = server::default_h2_options();
+    limits
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_window_size(WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(MAX_SEND_BUFFER);
+    limits
+}
+
+/// A client that has come over HTTP/2.
+struct Visit<'a> {
+    acceptor: &'a Acceptor,
+    terms: &'a config::Listener,
+    secure: bool,
+    socket: Option<Arc<SocketDigest>>,
+}
+
+impl Visit<'_> {
+    async fn serve(&self, mut connection: Connection) {
+        let mut ending = self.acceptor.ending.subscribe();
+        let mut leaving = *ending.borrow();
+        let mut streams = JoinSet::new();
+        let mut conduct = Conduct::default();
+        while conduct.is_tolerable() {
+            let entrance = Arc::new(Entrance::new(self.secure));
+            let Ok(digest) = self.digest(&entrance) else { break };
+            let patience = if leaving { PATIENCE } else { self.terms.keepalive };
+            tokio::select! {
+                biased;
+                _ = ending.changed(), if !leaving => leave(&mut connection, &mut leaving),
+                Some(ended) = streams.join_next() => conduct.ended(ended.unwrap_or(false)),
+                accepted = HttpSession::from_h2_conn(&mut connection, digest) => match accepted {
+                    Ok(Some(H2Accept::Session(session))) => {
+                        streams.spawn(self.acceptor.clone().answer(session, entrance, self.terms.write_timeout));
+                    }
+                    Ok(Some(H2Accept::Rejected)) => conduct.rejected(),
+                    Ok(None) | Err(_) => break,
+                },
+                () = tokio::time::sleep(patience), if streams.is_empty() => {
+                    if leaving {
+                        break; // It does not close its side.
+                    }
+                    leave(&mut connection, &mut leaving);
+                }
+            }
+        }
+        if !conduct.is_tolerable() {
+            self.send_away(&mut connection).await;
+            streams.abort_all();
+        }
+        drop(connection);
+        // Whoever still answers finds out that nobody is there.
+        let all = async { while streams.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(PATIENCE, all).await;
+    }
+
+    fn digest(&self, entrance: &Arc<Entrance>) -> Result<Arc<Digest>> {
+        let (proxy_digest, socket_digest) = (Some(entrance.digest()?), self.socket.clone());
+        Ok(Arc::new(Digest { proxy_digest, socket_digest, ..Digest::default() }))
+    }
+
+    /// Says that this is too much (RFC 9113 §7), and closes.
+    async fn send_away(&self, connection: &mut Connection) {
+        let client = self.socket.as_ref().and_then(|socket| socket.peer_addr()?.as_inet().copied());
+        let client = client.map(|address| address.ip());
+        info!(target: "error", listener = self.terms.name, ?client, "an HTTP/2 client asked too much and was sent away");
+        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        let closed = std::future::poll_fn(|cx| connection.poll_closed(cx));
+        let _ = tokio::time::timeout(PATIENCE, closed).await; // It may not listen any more.
+    }
+}
+
+/// Lets the client know that it is to bring what is to come elsewhere (RFC 9113 §6.8).
+fn leave(connection: &mut Connection, leaving: &mut bool) {
+    connection.graceful_shutdown();
+    *leaving = true;
+}
+
+impl Acceptor {
+    /// Answers one request: whether to its end. A stream that is to end is reset (RFC 9113 §8.1).
+    async fn answer(self, session: HttpSession, entrance: Arc<Entrance>, write_timeout: Duration) -> bool {
+        let mut session = ServerSession::new_http2(session);
+        session.set_write_timeout(Some(write_timeout));
+        let ending = self.ending.subscribe();
+        tokio::select! {
+            biased; // See `overdue`.
+            _ = entrance.carrier.overdue(Duration::ZERO) => true,
+            _ = self.proxy.process_new_http(session, &ending) => entrance.is_completed(),
+        }
+    }
+}
