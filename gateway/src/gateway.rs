@@ -38,6 +38,7 @@ mod lasting;
 mod record;
 pub mod snapshot;
 
+pub use record::Owed;
 use snapshot::Snapshot;
 
 /// The engine's word for "I have answered".
@@ -233,6 +234,9 @@ impl ProxyHttp for Gateway {
             self.succeeded(session.req_header(), journey).await?;
         }
         lasting::register(session, response, journey, &self.streams)?;
+        if journey.stream.is_some() {
+            record::owe(session.req_header(), response.status, journey, &self.metrics);
+        }
         exchange::keep_private(response, session.req_header(), journey)?;
         exchange::annotate(response, journey)
     }

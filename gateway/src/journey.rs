@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
+use crate::gateway::Owed;
 use crate::gateway::snapshot::Snapshot;
 use crate::ids::RequestId;
 use crate::inbound::Malformed;
@@ -47,6 +48,8 @@ pub struct Journey {
     pub attempt: Attempt,
     /// The answer, if it may last.
     pub stream: Option<Open>,
+    /// What its access line needs, if it may be cut off.
+    pub owed: Option<Box<Owed>>,
     _in_flight: Held,
 }
 
@@ -83,6 +86,7 @@ impl Journey {
             refused: None,
             attempt: Attempt::default(),
             stream: None,
+            owed: None,
             _in_flight: in_flight,
         }
     }

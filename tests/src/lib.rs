@@ -7,6 +7,7 @@ mod balancer;
 mod browser;
 mod client;
 mod forge;
+pub mod http2;
 #[path = "../../backend/tests/support/postgres.rs"]
 mod postgres;
 mod recorder;

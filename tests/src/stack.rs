@@ -226,6 +226,14 @@ impl Stack {
         self.app().addresses()["public"]
     }
 
+    /// Where another of its listeners listens.
+    ///
+    /// # Panics
+    /// If it has been shut down, or has none of that name.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        self.app().addresses()[name]
+    }
+
     /// Someone without tokens.
     pub fn anonymous(&self) -> Client {
         Client::anonymous(format!("http://{}", self.address()))

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HeaderName, SET_COOKIE, VARY};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderName, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -31,7 +31,12 @@ const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// path and the same host.
 pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
     framing::check(request.version, &request.headers)?;
-    framing::authority(&request.uri, &request.headers)?;
+    let authority = framing::authority(&request.uri, &request.headers)?;
+    if !request.headers.contains_key(HOST) {
+        // RFC 9113 §8.3.1: HTTP/2 names it beside the path. From here on it stands in one place.
+        let host = HeaderValue::from_str(authority).map_err(|_| Malformed::Host)?;
+        request.insert_header(HOST, host).map_err(|_| Malformed::Host)?;
+    }
     let canonical = path::canonical(request.uri.path())?;
     // The engine forwards an absolute target as it came and shows us its path only (RFC 9112 §3.2.2). It
     // has refused one whose authority is not the host.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::Method;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
+use crate::inbound::framing;
 use crate::inbound::path::with_query;
 use crate::journey::Journey;
 use crate::metrics::Metrics;
@@ -73,9 +74,9 @@ pub(super) fn try_another(journey: &mut Journey, mut error: Box<Error>, metrics:
     error
 }
 
-/// The host that the client asked for, with its port.
+/// The host that the client asked for, with its port: in the header, or in the target (RFC 9113 §8.3.1).
 pub(super) fn authority(request: &RequestHeader) -> &str {
-    request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("")
+    framing::authority(&request.uri, &request.headers).unwrap_or("")
 }
 
 /// Puts the route's path in place of the request's.

@@ -1,8 +1,11 @@
 //! What is written down of a request: one access line, one observation, and the cause of a failure. Routes
 //! and reasons are names from the configuration and the code, never what a client sent.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use pingora::Error;
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use tracing::error;
 
@@ -47,17 +50,52 @@ pub(super) fn failure(error: &Error, denied: &Denied, journey: &Journey, metrics
     }
 }
 
+/// What the access line of a stream will need if the stream is cut off, and with it the engine's way to the end.
+pub struct Owed {
+    request: RequestHeader,
+    status: StatusCode,
+    metrics: Arc<Metrics>,
+}
+
+/// Has the access line of a stream written whatever becomes of it.
+pub(super) fn owe(request: &RequestHeader, status: StatusCode, journey: &mut Journey, metrics: &Arc<Metrics>) {
+    let metrics = Arc::clone(metrics);
+    journey.owed = Some(Box::new(Owed { request: request.clone(), status, metrics }));
+}
+
+impl Drop for Journey {
+    fn drop(&mut self) {
+        if let Some(owed) = self.owed.take() {
+            let Owed { request, status, metrics } = *owed;
+            write(&request, &Outcome { status: status.as_u16(), bytes_out: None, gone: true }, self, &metrics);
+        }
+    }
+}
+
 /// Writes the access line and observes the request.
-pub(super) fn request(session: &Session, error: Option<&Error>, journey: &Journey, metrics: &Metrics) {
-    let took = journey.began.elapsed();
+pub(super) fn request(session: &Session, error: Option<&Error>, journey: &mut Journey, metrics: &Metrics) {
+    journey.owed = None;
     let status = session.response_written().map_or(0, |head| head.status.as_u16());
-    let route = journey.route.as_ref().map_or(NO_ROUTE, |route| route.id.as_str());
     // A client that goes away before its answer has no status and no other reason.
     let gone = error.is_some() && status == 0;
+    let outcome = Outcome { status, bytes_out: Some(session.body_bytes_sent()), gone };
+    write(session.req_header(), &outcome, journey, metrics);
+}
+
+/// How a request ended, as far as only the engine knows.
+struct Outcome {
+    status: u16,
+    bytes_out: Option<usize>,
+    gone: bool,
+}
+
+fn write(request: &RequestHeader, outcome: &Outcome, journey: &Journey, metrics: &Metrics) {
+    let Outcome { status, bytes_out, gone } = *outcome;
+    let took = journey.began.elapsed();
+    let route = journey.route.as_ref().map_or(NO_ROUTE, |route| route.id.as_str());
     let ended = journey.stream.as_ref().and_then(Open::ended).map(Cause::reason);
     let reason = ended.or(journey.refused).or(gone.then_some("client_gone")).unwrap_or(NO_ROUTE);
     metrics.request_done(route, status, reason, took);
-    let request = session.req_header();
     let caller = journey.permit.as_ref().and_then(|permit| permit.caller().known());
     AccessLine {
         request_id: &journey.request_id,
@@ -74,7 +112,7 @@ pub(super) fn request(session: &Session, error: Option<&Error>, journey: &Journe
         duration: took,
         upstream: journey.attempt.server.as_ref().map(Server::address),
         upstream_duration: journey.attempt.answered_after,
-        bytes_out: session.body_bytes_sent(),
+        bytes_out,
         user_agent: request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()),
     }
     .emit();

@@ -1,6 +1,6 @@
 //! One connection of HTTP/2: its requests are handed to the engine side by side, each with a carrier of its own, so
-//! that each can be ended alone. What a client may cost is bounded here: streams, headers, idle time, and requests
-//! that it takes back. It relies on h2 for the protocol and on the engine to answer.
+//! that each can be ended alone. What a client may cost is bounded here: streams, headers, idle time, requests that it
+//! takes back, and frames that carry nothing. It relies on h2 for the protocol and on the engine to answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,11 @@ use crate::connection::PATIENCE;
 use crate::connection::entrance::Entrance;
 
 mod conduct;
+mod frames;
+mod metered;
 
 use conduct::Conduct;
+use metered::{Meter, Metered};
 
 /// How many requests of one connection may be open at once.
 const MAX_STREAMS: u32 = 100;
@@ -36,7 +39,9 @@ type Connection = h2::server::Connection<Stream, bytes::Bytes>;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, terms: &config::Listener) {
-    let visit = Visit { acceptor, terms, secure: transport.is_secure(), socket: transport.get_socket_digest() };
+    let (secure, socket) = (transport.is_secure(), transport.get_socket_digest());
+    let transport = Metered::new(transport);
+    let visit = Visit { acceptor, terms, secure, socket, meter: transport.meter() };
     let handshake = server::handshake(Box::new(transport), Some(limits()));
     if let Ok(Ok(connection)) = tokio::time::timeout(terms.read_timeout, handshake).await {
         visit.serve(connection).await;
@@ -60,6 +65,7 @@ struct Visit<'a> {
     terms: &'a config::Listener,
     secure: bool,
     socket: Option<Arc<SocketDigest>>,
+    meter: Meter,
 }
 
 impl Visit<'_> {
@@ -68,13 +74,14 @@ impl Visit<'_> {
         let mut leaving = *ending.borrow();
         let mut streams = JoinSet::new();
         let mut conduct = Conduct::default();
-        while conduct.is_tolerable() {
+        while conduct.is_tolerable() && !self.meter.is_spent() {
             let entrance = Arc::new(Entrance::new(self.secure));
             let Ok(digest) = self.digest(&entrance) else { break };
             let patience = if leaving { PATIENCE } else { self.terms.keepalive };
             tokio::select! {
                 biased;
                 _ = ending.changed(), if !leaving => leave(&mut connection, &mut leaving),
+                () = self.meter.spent() => {}
                 Some(ended) = streams.join_next() => conduct.ended(ended.unwrap_or(false)),
                 accepted = HttpSession::from_h2_conn(&mut connection, digest) => match accepted {
                     Ok(Some(H2Accept::Session(session))) => {
@@ -91,9 +98,8 @@ impl Visit<'_> {
                 }
             }
         }
-        if !conduct.is_tolerable() {
+        if !conduct.is_tolerable() || self.meter.is_spent() {
             self.send_away(&mut connection).await;
-            streams.abort_all();
         }
         drop(connection);
         // Whoever still answers finds out that nobody is there.

@@ -44,8 +44,8 @@ pub struct AccessLine<'a> {
     pub upstream: Option<SocketAddr>,
     /// How long that server took to begin its answer.
     pub upstream_duration: Option<Duration>,
-    /// Bytes of the answer's body.
-    pub bytes_out: usize,
+    /// Bytes of the answer's body, unless it was cut off.
+    pub bytes_out: Option<usize>,
     /// What the client calls itself.
     pub user_agent: Option<&'a str>,
 }

@@ -42,7 +42,7 @@ fn line(path: &str, user_agent: &str) {
         duration: Duration::from_micros(1500),
         upstream: None,
         upstream_duration: None,
-        bytes_out: 2,
+        bytes_out: Some(2),
         user_agent: Some(user_agent),
     }
     .emit();

@@ -4,3 +4,4 @@
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing where something must be has failed")]
 
 mod hosts;
+mod http2;

@@ -1,0 +1,154 @@
+//! A client of HTTP/2 without TLS, and one that writes frames as it likes, to see what a gateway makes of them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use http::{Request, Response};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use crate::Answer;
+
+/// What every client begins with: the preface and its settings, of which there are none.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// One connection of HTTP/2.
+pub struct Http2 {
+    send: SendRequest<Bytes>,
+    connection: JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Http2 {
+    /// Connects to a listener that speaks it without TLS.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("it listens");
+        let (send, connection) = h2::client::handshake(stream).await.expect("it speaks HTTP/2");
+        Self { send, connection: tokio::spawn(connection) }
+    }
+
+    /// Begins a request that has this body.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn begin(&mut self, request: Request<()>, body: &str) -> Result<ResponseFuture, h2::Error> {
+        let mut send = self.send.clone().ready().await?;
+        let (response, mut stream) = send.send_request(request, body.is_empty())?;
+        if !body.is_empty() {
+            stream.send_data(Bytes::copy_from_slice(body.as_bytes()), true)?;
+        }
+        Ok(response)
+    }
+
+    /// Sends a request, and reads its whole answer.
+    ///
+    /// # Errors
+    /// Those of the connection or stream.
+    pub async fn send(&mut self, request: Request<()>, body: &str) -> Result<Answer, h2::Error> {
+        let (head, mut stream) = self.begin(request, body).await?.await?.into_parts();
+        let mut body = Vec::new();
+        while let Some(bytes) = stream.data().await {
+            let bytes = bytes?;
+            stream.flow_control().release_capacity(bytes.len())?;
+            body.extend_from_slice(&bytes);
+        }
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    /// Begins a `GET` of a stream: its head.
+    ///
+    /// # Errors
+    /// Those of the connection or stream.
+    pub async fn stream(&mut self, request: Request<()>) -> Result<Response<h2::RecvStream>, h2::Error> {
+        self.begin(request, "").await?.await
+    }
+
+    /// How the connection ends, within ten seconds.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub async fn ended(self) -> Result<(), h2::Error> {
+        drop(self.send);
+        let ended = tokio::time::timeout(Duration::from_secs(10), self.connection).await;
+        ended.expect("it ends in time").expect("it does not panic")
+    }
+}
+
+/// A `GET` of `path`.
+///
+/// # Panics
+/// If `path` is none.
+pub fn get(path: &str) -> http::request::Builder {
+    Request::get(format!("http://gateway.test{path}"))
+}
+
+/// A frame (RFC 9113 §4.1).
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Someone who writes frames as they like.
+pub struct Frames(TcpStream);
+
+impl Frames {
+    /// Connects, and says the preface.
+    ///
+    /// # Panics
+    /// If there is nobody.
+    pub async fn connect(address: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        stream.write_all(PREFACE).await.expect("it reads");
+        Self(stream)
+    }
+
+    /// Writes these frames again and again until the other side closes: the reason of its GOAWAY (RFC 9113 §6.8), if it
+    /// gave one; and how many bytes it took.
+    ///
+    /// # Panics
+    /// If it does not close within 20 seconds.
+    pub async fn flood(self, mut frames: impl FnMut(u32) -> Vec<u8>) -> (Option<u32>, usize) {
+        let (mut from, mut to) = self.0.into_split();
+        let reading = tokio::spawn(async move {
+            let mut heard = Vec::new();
+            let _ = from.read_to_end(&mut heard).await;
+            heard
+        });
+        let flooding = async {
+            let mut sent = 0;
+            for round in 0.. {
+                let bytes = frames(round);
+                if to.write_all(&bytes).await.is_err() {
+                    break;
+                }
+                sent += bytes.len();
+            }
+            sent
+        };
+        let limit = Duration::from_secs(20);
+        let sent = tokio::time::timeout(limit, flooding).await.expect("it does not take this for ever");
+        drop(to);
+        let heard = tokio::time::timeout(limit, reading).await.expect("it closes").expect("it does not panic");
+        (goaway(&heard), sent)
+    }
+}
+
+/// The reason in the last GOAWAY among these frames.
+fn goaway(mut frames: &[u8]) -> Option<u32> {
+    let mut reason = None;
+    while let Some((head, rest)) = frames.split_first_chunk::<9>() {
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let payload = rest.get(..length)?;
+        if head[3] == 7 {
+            reason = payload.get(4..8).and_then(|code| Some(u32::from_be_bytes(code.try_into().ok()?)));
+        }
+        frames = &rest[length..];
+    }
+    reason
+}
