@@ -12,7 +12,7 @@ use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, Result};
+use pingora::{Error, ErrorSource, Result};
 
 use crate::clock::Clock;
 use crate::connection::entrance::Entrance;
@@ -261,7 +261,8 @@ impl ProxyHttp for Gateway {
     /// One line, one observation.
     async fn logging(&self, session: &mut Session, error: Option<&Error>, journey: &mut Journey) {
         record::request(session, error, journey, &self.metrics);
-        if let Some(entrance) = Entrance::of(session).filter(|_| error.is_none()) {
+        let taken_back = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
+        if let Some(entrance) = Entrance::of(session).filter(|_| !taken_back) {
             entrance.complete();
         }
     }

@@ -108,6 +108,28 @@ impl Frames {
         Self(stream)
     }
 
+    /// Writes these frames, and waits until `stream` is answered or reset, or the connection ends: whether it was
+    /// answered.
+    ///
+    /// # Panics
+    /// If nothing of that happens within 20 seconds.
+    pub async fn is_answered(mut self, frames: &[u8], stream: u32) -> bool {
+        let _ = self.0.write_all(frames).await; // It may be closed by then.
+        let mut heard = Vec::new();
+        let answer = async {
+            loop {
+                let ends = |&(kind, on, _): &(u8, u32, &[u8])| kind == 7 || matches!(kind, 1 | 3) && on == stream;
+                if let Some((kind, ..)) = all(&heard).find(ends) {
+                    return kind == 1;
+                }
+                if matches!(self.0.read_buf(&mut heard).await, Ok(0) | Err(_)) {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), answer).await.expect("it answers, resets or ends")
+    }
+
     /// Writes these frames again and again until the other side closes: the reason of its GOAWAY (RFC 9113 §6.8), if it
     /// gave one; and how many bytes it took.
     ///
@@ -140,15 +162,30 @@ impl Frames {
 }
 
 /// The reason in the last GOAWAY among these frames.
-fn goaway(mut frames: &[u8]) -> Option<u32> {
-    let mut reason = None;
-    while let Some((head, rest)) = frames.split_first_chunk::<9>() {
-        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
-        let payload = rest.get(..length)?;
-        if head[3] == 7 {
-            reason = payload.get(4..8).and_then(|code| Some(u32::from_be_bytes(code.try_into().ok()?)));
-        }
-        frames = &rest[length..];
-    }
-    reason
+fn goaway(frames: &[u8]) -> Option<u32> {
+    let payload = all(frames).filter(|(kind, _, _)| *kind == 7).map(|(_, _, payload)| payload).last()?;
+    Some(u32::from_be_bytes(payload.get(4..8)?.try_into().ok()?))
+}
+
+/// The whole frames among these bytes: kind, stream and payload.
+fn all(mut bytes: &[u8]) -> impl Iterator<Item = (u8, u32, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&[high, middle, low, kind, _, stream @ ..], rest) = bytes.split_first_chunk::<9>()?;
+        let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        let (payload, after) = rest.split_at_checked(length)?;
+        bytes = after;
+        Some((kind, u32::from_be_bytes(stream), payload))
+    })
+}
+
+/// Fields as they stand in a head (RFC 7541 §6.2.2): none of them indexed, nothing compressed.
+///
+/// # Panics
+/// If one is too long for a length of one byte.
+pub fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
+    let text = |text: &str| {
+        assert!(text.len() < 127, "its length fits into seven bits");
+        [&[text.len().to_le_bytes()[0]], text.as_bytes()].concat()
+    };
+    fields.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
 }

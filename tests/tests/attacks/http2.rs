@@ -2,7 +2,7 @@
 //! that grow when they are unpacked. Each is cut off, and others are served meanwhile.
 
 use h2::Reason;
-use portcullis_tests::http2::{Frames, Http2, frame, get};
+use portcullis_tests::http2::{Frames, Http2, fields, frame, get};
 use portcullis_tests::{Builder, Kind, Stack};
 
 const DATA: u8 = 0;
@@ -83,5 +83,110 @@ async fn floods_are_cut_off_and_others_are_served() {
         assert_eq!(goaway, Some(reason.into()), "{name} ({source}), after {sent} bytes");
         let answer = honest.send(get("/public/x").body(()).unwrap(), "").await.unwrap();
         assert_eq!(answer.status, 200, "{name}");
+    }
+}
+
+/// A good head of a request to a public route.
+const GOOD: [(&str, &str); 4] =
+    [(":method", "GET"), (":scheme", "http"), (":path", "/public/x"), (":authority", "gateway.test")];
+
+/// The good head with other values, and with more at its end.
+fn head(others: &[(&'static str, &'static str)], more: &[(&'static str, &'static str)]) -> Vec<u8> {
+    let mut head = GOOD;
+    for field in &mut head {
+        if let Some(other) = others.iter().find(|(name, _)| *name == field.0) {
+            *field = *other;
+        }
+    }
+    frame(HEADERS, END_HEADERS | END_STREAM, 1, &fields(&[&head[..], more].concat()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_http1_could_read_otherwise_is_not_forwarded() {
+    let stack = stack().start().await;
+    let malformed = "RFC 9113 §8.2.1";
+    let rows = [
+        ("a name in capitals", malformed, head(&[], &[("X-User-Id", "1")])),
+        ("a name with a colon", malformed, head(&[], &[("x:y", "1")])),
+        ("a name with a space", malformed, head(&[], &[("x-user-id ", "1")])),
+        ("a name that ends a line", malformed, head(&[], &[("x\r\nx-user-id", "1")])),
+        ("a value that ends a line", malformed, head(&[], &[("x", "1\r\nx-user-id: 1")])),
+        ("a value with a lone LF", malformed, head(&[], &[("x", "1\nx-user-id: 1")])),
+        ("a value with a NUL", malformed, head(&[], &[("x", "1\0")])),
+        ("Connection", "RFC 9113 §8.2.2", head(&[], &[("connection", "x-user-id")])),
+        ("Transfer-Encoding", "RFC 9113 §8.2.2", head(&[], &[("transfer-encoding", "chunked")])),
+        ("Upgrade", "RFC 9113 §8.2.2", head(&[], &[("upgrade", "websocket")])),
+        ("TE with codings", "RFC 9113 §8.2.2", head(&[], &[("te", "gzip")])),
+        ("a length without a body", "RFC 9113 §8.1.1", head(&[], &[("content-length", "5")])),
+        ("two lengths", "RFC 9113 §8.1.1", head(&[], &[("content-length", "0"), ("content-length", "5")])),
+        ("two paths", "RFC 9113 §8.3", head(&[], &[(":path", "/echo/x")])),
+        ("a path after a field", "RFC 9113 §8.3", head(&[], &[("x", "1"), (":path", "/echo/x")])),
+        ("a pseudo-header of answers", "RFC 9113 §8.3", head(&[], &[(":status", "200")])),
+        ("no slash", "RFC 9113 §8.3.1", head(&[(":path", "public/x")], &[])),
+        ("an empty path", "RFC 9113 §8.3.1", head(&[(":path", "")], &[])),
+        ("a path that is a URL", "RFC 9113 §8.3.1", head(&[(":path", "http://evil.test/public/x")], &[])),
+        ("a path with a space", "RFC 9113 §8.3.1", head(&[(":path", "/public/x HTTP/1.1")], &[])),
+        ("a path that ends a line", "RFC 9113 §8.3.1", head(&[(":path", "/public/x\r\nx-user-id:1")], &[])),
+        ("a method with a space", "RFC 9113 §8.3.1", head(&[(":method", "GET /echo/x")], &[])),
+        ("a scheme that is none", "RFC 9113 §8.3.1", head(&[(":scheme", "http/x y")], &[])),
+        ("userinfo", "RFC 9113 §8.3.1", head(&[(":authority", "a@gateway.test")], &[])),
+        ("another host beside it", "RFC 9113 §8.3.1", head(&[], &[("host", "evil.test")])),
+        ("CONNECT", "RFC 9110 §9.3.6", head(&[(":method", "CONNECT")], &[])),
+        ("extended CONNECT", "RFC 8441 §4", head(&[(":method", "CONNECT")], &[(":protocol", "websocket")])),
+    ];
+    let mut flaws = Vec::new();
+    for (name, source, bytes) in rows {
+        Frames::connect(stack.listener("h2c")).await.is_answered(&bytes, 1).await;
+        if let [request, ..] = &stack.recorder.seen()[..] {
+            flaws.push(format!("{name} ({source}) was forwarded:\n{}", request.head));
+            break;
+        }
+    }
+    assert!(flaws.is_empty(), "{}", flaws.join("\n"));
+    assert!(Frames::connect(stack.listener("h2c")).await.is_answered(&head(&[], &[]), 1).await, "what is good is");
+    assert_eq!(stack.recorder.seen().len(), 1, "forwarded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_grows_when_it_is_unpacked_is_refused() {
+    let stack = stack().start().await;
+    let good = fields(&GOOD);
+    // RFC 7541 §6.2.1: a field that is put into the table, of a name and a value; then references of one byte to it.
+    let put = [b"\x40\x01x\x7f\xb9\x16".as_slice(), &[b'a'; 3000]].concat();
+    let long = [good.clone(), put, vec![0xbe; 2000]].concat();
+    let many = [good, b"\x40\x01x\x01y".to_vec(), vec![0xbe; 1500]].concat();
+    for (name, block) in [("six megabytes in two thousand references", long), ("1,500 fields in as many bytes", many)] {
+        let bytes = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
+        Frames::connect(stack.listener("h2c")).await.is_answered(&bytes, 1).await;
+        assert!(stack.recorder.seen().is_empty(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_carry_no_identity() {
+    let stack = stack().start().await;
+    let request = [
+        frame(HEADERS, END_HEADERS, 1, &fields(&[(":method", "POST"), GOOD[1], GOOD[2], GOOD[3]])),
+        frame(DATA, 0, 1, b"hello"),
+        frame(HEADERS, END_HEADERS | END_STREAM, 1, &fields(&[("x-user-id", "1"), ("x-forwarded-for", "1.1.1.1")])),
+    ];
+    assert!(Frames::connect(stack.listener("h2c")).await.is_answered(&request.concat(), 1).await);
+    let request = stack.recorder.last();
+    assert!(
+        !format!("{}{}", request.head, String::from_utf8_lossy(&request.body)).to_lowercase().contains("user-id"),
+        "{request:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_than_a_hundred_requests_of_one_client_are_open() {
+    let stack = stack().start().await;
+    let stall = fields(&[GOOD[0], GOOD[1], (":path", "/public/stall"), GOOD[3]]);
+    let open = |count| (0..count).flat_map(|n| frame(HEADERS, END_HEADERS | END_STREAM, stream(n), &stall));
+    for (count, expected) in [(99, true), (100, false)] {
+        let one_more = frame(HEADERS, END_HEADERS | END_STREAM, stream(count), GET);
+        let bytes: Vec<u8> = open(count).chain(one_more).collect();
+        let answered = Frames::connect(stack.listener("h2c")).await.is_answered(&bytes, stream(count)).await;
+        assert_eq!(answered, expected, "beside {count}");
     }
 }
