@@ -27,6 +27,10 @@ pub use call::CallError;
 
 /// So many failures in a row, and a server counts as down.
 const DOWN_AFTER: u32 = 2;
+/// How many requests share a connection of HTTP/2 to a server.
+const MAX_STREAMS: usize = 100;
+/// How often such a connection is tried while it is open: a server that vanished would hold up all of them.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// All pools of one configuration. Their background work ends when this is dropped.
 pub struct Upstreams {
@@ -157,6 +161,11 @@ impl Pool {
         options.read_timeout =
             Some(if upgrade { terms.tunnel_timeout } else { read_timeout.unwrap_or(terms.read_timeout) });
         options.write_timeout = Some(if upgrade { terms.tunnel_timeout } else { terms.write_timeout });
+        if terms.http2 {
+            options.set_http_version(2, 2);
+            options.max_h2_streams = MAX_STREAMS;
+            options.h2_ping_interval = Some(PING_INTERVAL);
+        }
         Box::new(peer)
     }
 

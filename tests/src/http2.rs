@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -32,16 +33,24 @@ impl Http2 {
         Self { send, connection: tokio::spawn(connection) }
     }
 
+    /// Begins a request whose body is to follow.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub async fn open(&mut self, request: Request<()>) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        self.send.clone().ready().await?.send_request(request, false)
+    }
+
     /// Begins a request that has this body.
     ///
     /// # Errors
     /// Those of the connection.
     pub async fn begin(&mut self, request: Request<()>, body: &str) -> Result<ResponseFuture, h2::Error> {
-        let mut send = self.send.clone().ready().await?;
-        let (response, mut stream) = send.send_request(request, body.is_empty())?;
-        if !body.is_empty() {
-            stream.send_data(Bytes::copy_from_slice(body.as_bytes()), true)?;
+        if body.is_empty() {
+            return Ok(self.send.clone().ready().await?.send_request(request, true)?.0);
         }
+        let (response, mut stream) = self.open(request).await?;
+        stream.send_data(Bytes::copy_from_slice(body.as_bytes()), true)?;
         Ok(response)
     }
 

@@ -6,6 +6,7 @@ mod attack;
 mod balancer;
 mod browser;
 mod client;
+mod echo;
 mod forge;
 pub mod http2;
 #[path = "../../backend/tests/support/postgres.rs"]
@@ -19,6 +20,7 @@ pub use attack::{Attack, assert_refused};
 pub use balancer::Balancer;
 pub use browser::Chromium;
 pub use client::{Answer, Client};
+pub use echo::Echo;
 pub use forge::Forge;
 pub use recorder::{Recorded, Recorder};
 pub use redis::Redis;

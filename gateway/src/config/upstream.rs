@@ -10,6 +10,8 @@ use http::{HeaderName, HeaderValue};
 pub struct Upstream {
     /// `host:port` of each server.
     pub servers: Vec<ServerAddress>,
+    /// Whether they speak HTTP/2, as gRPC does, instead of HTTP/1.1; without TLS (RFC 9113 §3.3).
+    pub http2: bool,
     /// How it is found out whether a server works.
     pub health: HealthCheck,
     /// How long connecting may take.

@@ -1,14 +1,17 @@
-//! What the gateway itself asks of a server: credential checks, what users may do, registration and health. One small HTTP/1.1 exchange on a
-//! connection of its own, bounded in time and size. Requests of clients never come this way.
+//! What the gateway itself asks of a server: credential checks, what users may do, registration and health. One small
+//! exchange on a connection of its own, bounded in time and size. Requests of clients never come this way.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderMap, Method, Request, Response};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -123,12 +126,34 @@ pub(super) async fn exchange(
     server: &Server,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Bytes>, CallError> {
-    let stream = connect(server.address(), pool.terms.connect_timeout).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| CallError::Broken)?;
+    let stream = TokioIo::new(connect(server.address(), pool.terms.connect_timeout).await?);
+    if pool.terms.http2 {
+        let handshake = http2::handshake(TokioExecutor::new(), stream).await;
+        let (mut sender, connection) = handshake.map_err(|_| CallError::Broken)?;
+        read(sender.send_request(with_authority(request)), connection).await
+    } else {
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(|_| CallError::Broken)?;
+        read(sender.send_request(request), connection).await
+    }
+}
+
+/// RFC 9113 §8.3.1: HTTP/2 names the host beside the path.
+fn with_authority(mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+    let host = request.headers_mut().remove(HOST);
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+    request
+}
+
+/// Reads a whole answer. The connection is driven here and ends here: an abandoned call leaves no task behind.
+async fn read(
+    answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    connection: impl Future,
+) -> Result<Response<Bytes>, CallError> {
     let exchange = async {
-        let answer = sender.send_request(request).await.map_err(|_| CallError::Broken)?;
-        let (head, body) = answer.into_parts();
+        let (head, body) = answer.await.map_err(|_| CallError::Broken)?.into_parts();
         let body = Limited::new(body, MAX_ANSWER)
             .collect()
             .await
@@ -136,7 +161,6 @@ pub(super) async fn exchange(
         Ok(Response::from_parts(head, body.to_bytes()))
     };
     tokio::pin!(exchange);
-    // The connection is driven here and ends here: an abandoned call leaves no task behind.
     tokio::select! {
         answer = &mut exchange => answer,
         _ = connection => exchange.await,

@@ -15,6 +15,7 @@ const SHORT: Duration = Duration::from_millis(20);
 pub(super) fn terms(servers: &[SocketAddr]) -> config::Upstream {
     let server = |at: &SocketAddr| ServerAddress { host: at.ip().to_string(), port: at.port() };
     config::Upstream {
+        http2: false,
         servers: servers.iter().map(server).collect(),
         health: HealthCheck::Tcp { interval: SHORT, timeout: Duration::from_secs(1) },
         connect_timeout: Duration::from_secs(1),

@@ -10,6 +10,7 @@ mod cookies;
 mod cors;
 mod failure;
 mod forwarding;
+mod grpc;
 mod http2;
 mod identity;
 mod invariants;

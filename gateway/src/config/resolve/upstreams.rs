@@ -46,6 +46,7 @@ pub(super) fn all(
 
 fn upstream(table: &mut Table<'_>, entrances: &Entrances) -> Read<Upstream> {
     let servers = table.required("servers", |value| servers(value, entrances), r#"write servers = ["127.0.0.1:9000"]"#);
+    let http2 = table.or("http2", Value::flag, false);
     let health = table.section("health", health);
     let connect_timeout = table.or("connect_timeout", values::duration, CONNECT_TIMEOUT);
     let read_timeout = table.or("read_timeout", values::duration, READ_TIMEOUT);
@@ -57,6 +58,7 @@ fn upstream(table: &mut Table<'_>, entrances: &Entrances) -> Read<Upstream> {
     let headers = table.or("headers", headers, Vec::new());
     Ok(Upstream {
         servers: servers?,
+        http2: http2?,
         health: health?,
         connect_timeout: connect_timeout?,
         read_timeout: read_timeout?,

@@ -64,7 +64,7 @@ mod tests {
     const EMPTY: &[u8] = b"\0\0\0\0\0\0\0\0\x01";
     const LAST: &[u8] = b"\0\0\0\0\x01\0\0\0\x01";
     const HEADERS: &[u8] = b"\0\0\x01\x01\x05\0\0\0\x01\x82";
-    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\012345678";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\x0012345678";
 
     proptest! {
         #[test]
