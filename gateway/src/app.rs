@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use pingora::apps::HttpServerOptions;
+use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -104,7 +106,7 @@ impl App {
             streams: Arc::clone(&streams),
             revoker: Arc::clone(&revoker),
         };
-        let acceptor = Acceptor::new(pingora::proxy::http_proxy(&engine_terms(), gateway), Arc::clone(&metrics));
+        let acceptor = Acceptor::new(engine(gateway), Arc::clone(&metrics));
         let mut addresses = BTreeMap::new();
         for listener in &config.listeners {
             let refused = |why| listen_error(&listener.name, listener.address, why);
@@ -114,6 +116,7 @@ impl App {
         let parts = AdminParts { metrics, readiness: Arc::clone(&readiness), api };
         let admin = AdminServer::start(config.admin.address, parts).await;
         let admin = admin.map_err(|why| listen_error("admin", config.admin.address, why))?;
+        tell_what_is_opened(&config);
         let app = Self {
             config,
             current,
@@ -150,6 +153,7 @@ impl App {
         self.lasting.metrics.reloaded(counted);
         self.current.store(Arc::new(outcome?));
         self.lasting.audit.webhook.apply(config.webhook.as_ref());
+        tell_what_is_opened(&config);
         self.config = config;
         info!(target: "performance", "the new configuration is at work");
         Ok(())
@@ -287,6 +291,24 @@ async fn first_keys(keyring: &Keyring, config: &Config, lasting: &Lasting, clock
         }
         Err(error) => Err(error),
     }
+}
+
+/// Routes that accept what is refused elsewhere are told to who runs this, whenever they come to be.
+fn tell_what_is_opened(config: &Config) {
+    for route in config.routes.iter().filter(|route| !route.accept.is_empty()) {
+        let accepts: Vec<String> = route.accept.iter().map(ToString::to_string).collect();
+        warn!(target: "error", route = %route.id, accepts = accepts.join(","), "a route accepts paths that servers read differently");
+    }
+}
+
+/// The engine around the gateway. It lets CONNECT through to us, who refuse it like anything else: its own refusal
+/// would name it, and have no reason.
+fn engine(gateway: Gateway) -> HttpProxy<Gateway> {
+    let mut options = HttpServerOptions::default();
+    options.allow_connect_method_proxying = true;
+    let mut proxy = http_proxy(&engine_terms(), gateway);
+    proxy.server_options = Some(options);
+    proxy
 }
 
 /// What the engine is told once; everything else it is told per request.

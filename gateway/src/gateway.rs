@@ -69,6 +69,7 @@ impl Gateway {
         let route = match snapshot.routes.find(request.host, request.path, request.method) {
             Found::Route(route) => route,
             Found::OtherMethods(allowed) => return Err(Denied::MethodNotAllowed { allowed }),
+            Found::Ambiguous(oddity) => return Err(oddity.refusal().into()),
             Found::Nothing => return Err(Denied::NoRoute),
         };
         journey.route = Some(Arc::clone(route)); // So that refusals are labelled too, and pages can read them.
@@ -162,6 +163,9 @@ impl ProxyHttp for Gateway {
         journey.origin = Origin::read(peer, secure, &request.headers, &journey.snapshot.trusted_proxies);
         journey.request_id = journey.origin.request_id(&request.headers);
         journey.reading = exchange::canonicalise(request);
+        if journey.reading.is_err() {
+            session.set_keepalive(None); // Where one request was ambiguous, so is where the next one begins.
+        }
         Ok(())
     }
 
@@ -225,6 +229,7 @@ impl ProxyHttp for Gateway {
         journey: &mut Journey,
     ) -> Result<()> {
         exchange::guard_cookies(response, journey);
+        exchange::hide_software(response, journey);
         if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }

@@ -9,6 +9,8 @@ use thiserror::Error;
 
 pub mod client;
 pub mod framing;
+pub mod host;
+pub(crate) mod names;
 pub mod navigation;
 pub mod path;
 
@@ -17,9 +19,9 @@ pub mod path;
 pub struct Inbound<'a> {
     /// The method.
     pub method: &'a Method,
-    /// The host, with its port if it was named.
+    /// The host in its one spelling, with its port if it was named.
     pub authority: &'a str,
-    /// The host, without its port.
+    /// The same without its port.
     pub host: &'a str,
     /// The canonical path.
     pub path: &'a str,
@@ -37,7 +39,7 @@ pub enum Malformed {
     /// HTTP/1.0 or older.
     #[error("HTTP/1.1 is the oldest version that is served.")]
     Version,
-    /// No `Host`, or one that is no host.
+    /// No `Host`, several, one that is no host, or another one than the target names.
     #[error("The header Host must name one host.")]
     Host,
     /// `Content-Length` and `Transfer-Encoding`, or either of them twice or unreadable.
@@ -52,6 +54,12 @@ pub enum Malformed {
     /// A path that different servers would read differently.
     #[error("The path is ambiguous: {0}.")]
     Path(&'static str),
+    /// A query with bytes that no URI has.
+    #[error("The query holds bytes that must be encoded.")]
+    Query,
+    /// A method that no route is ever asked about.
+    #[error("The method is not served: TRACE and CONNECT never are, and names of methods are in capitals.")]
+    Method,
     /// Two `Authorization` headers, two cookies of one name, or a header and a cookie that differ.
     #[error("There are several credentials: send one Authorization header, or one cookie.")]
     SeveralCredentials,

@@ -133,6 +133,8 @@ mod tests {
             methods: Methods::Any,
             policy: policy.clone(),
             target: Target::Endpoint(Endpoint::Me),
+            accept: std::collections::BTreeSet::new(),
+            reveal_software: false,
             limits: Vec::new(),
             cors: None,
             forward_token: false,

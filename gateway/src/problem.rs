@@ -53,6 +53,10 @@ impl From<&Denied> for Problem {
         use StatusCode as S;
         let problem = |status, title, detail: &str| Problem::new(denied.reason(), status, title, detail);
         match denied {
+            Denied::Malformed(Malformed::Method) => {
+                problem(S::METHOD_NOT_ALLOWED, "Method not allowed", &Malformed::Method.to_string())
+                    .allow(&USUAL_METHODS)
+            }
             Denied::Malformed(why) => problem(malformed(*why), "Malformed request", &why.to_string()),
             Denied::NoRoute => problem(S::NOT_FOUND, "No such resource", "Nothing is served at this address."),
             Denied::MethodNotAllowed { allowed } => {
@@ -156,6 +160,10 @@ impl From<&Denied> for Problem {
     }
 }
 
+/// RFC 9110 §15.5.6 has every 405 name some; which of them a path takes is not looked at by then.
+const USUAL_METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
 /// RFC 6750 §3.1: an expired, revoked or malformed token.
 const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
 
@@ -163,10 +171,12 @@ fn malformed(why: Malformed) -> StatusCode {
     match why {
         Malformed::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         Malformed::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Malformed::Method => StatusCode::METHOD_NOT_ALLOWED,
         Malformed::Host
         | Malformed::Framing
         | Malformed::Headers
         | Malformed::Path(_)
+        | Malformed::Query
         | Malformed::SeveralCredentials
         | Malformed::Cookie
         | Malformed::Credential => StatusCode::BAD_REQUEST,

@@ -2,6 +2,7 @@
 //! ordered once, when it is built, and building it refuses routes that no order can tell apart. It sees
 //! only canonical paths and never allocates to find a route.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use thiserror::Error;
 
 use crate::cors::Cors;
 use crate::ids::{RouteId, UpstreamId};
+use crate::inbound::path::Oddity;
 use crate::limit::Limit;
 use crate::policy::Policy;
 
@@ -35,6 +37,10 @@ pub struct Route {
     pub policy: Policy,
     /// Where a permitted request goes.
     pub target: Target,
+    /// What its paths may hold that is refused elsewhere.
+    pub accept: BTreeSet<Oddity>,
+    /// Whether answers say which software made them.
+    pub reveal_software: bool,
     /// What limits it, in the order they are taken.
     pub limits: Vec<Arc<Limit>>,
     /// What pages of other origins may do; what the upstream says of them is passed on if `None`.
@@ -189,6 +195,8 @@ pub enum Found<'a> {
     OtherMethods(Vec<Method>),
     /// Nothing matches: default deny.
     Nothing,
+    /// The path holds what no route here accepts, or what a server could take for the path of another route.
+    Ambiguous(Oddity),
 }
 
 /// Two routes that can't both be meant.
@@ -231,8 +239,25 @@ impl RouteTable {
         (0..routes.len()).filter_map(against).collect()
     }
 
-    /// The route for a request: `host` without its port, `path` canonical.
+    /// The route for a request: `host` without its port, `path` canonical. It accepts what the path holds, and no server
+    /// that reads this differently would see the path of another route.
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Found<'_> {
+        let found = self.match_exactly(host, path, method);
+        for oddity in Oddity::in_path(path) {
+            let Found::Route(route) = found else { return Found::Ambiguous(oddity) };
+            let leads_elsewhere = |path: String| match self.match_exactly(host, &path, method) {
+                Found::Route(other) => !Arc::ptr_eq(route, other),
+                Found::OtherMethods(_) | Found::Ambiguous(_) => true,
+                Found::Nothing => false,
+            };
+            if !route.accept.contains(&oddity) || Oddity::other_readings(path).any(leads_elsewhere) {
+                return Found::Ambiguous(oddity);
+            }
+        }
+        found
+    }
+
+    fn match_exactly(&self, host: &str, path: &str, method: &Method) -> Found<'_> {
         let mut others = Vec::new();
         for route in self.routes.iter().filter(|route| route.host.matches(host) && route.path.matches(path)) {
             match &route.methods {
@@ -248,7 +273,7 @@ impl RouteTable {
     pub fn methods_under(&self, cors: &Cors, host: &str, path: &str, some: &[Method]) -> Vec<Method> {
         let under = |method: &&Method| match self.find(host, path, method) {
             Found::Route(route) => route.cors.as_deref() == Some(cors),
-            Found::OtherMethods(_) | Found::Nothing => false,
+            Found::OtherMethods(_) | Found::Nothing | Found::Ambiguous(_) => false,
         };
         some.iter().filter(under).cloned().collect()
     }

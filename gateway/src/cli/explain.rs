@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use clap::Args;
-use http::{Method, Uri};
+use http::uri::Authority;
+use http::{HeaderMap, Method, Uri};
 
 use super::{Ending, block_on, complain, print, routes};
 use crate::app;
@@ -15,7 +16,7 @@ use crate::auth::verify;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::ids::{Jti, Partition, PartitionCount, Role, Scope, SessionId, Subject};
-use crate::inbound::{framing, path};
+use crate::inbound::{host, path};
 use crate::limit::{Limit, LimitBy};
 use crate::policy::{Caller, Grants, Known, Permit, Policy};
 use crate::problem::{Denied, Problem};
@@ -72,10 +73,13 @@ impl Question {
         let canonical = path::canonical(uri.path()).map_err(Denied::from)?;
         row(text, "request", format_args!("{method} {canonical}"));
         let table = RouteTable::new(config.routes.clone());
-        let host = uri.authority().map_or("localhost", |authority| framing::host(authority.as_str()));
-        let route = match table.find(host, &canonical, &method) {
+        let authority =
+            host::authority(Some(uri.authority().map_or("localhost", Authority::as_str)), &HeaderMap::new());
+        let authority = authority.map_err(Denied::from)?;
+        let route = match table.find(host::name(&authority), &canonical, &method) {
             Found::Route(route) => route,
             Found::OtherMethods(allowed) => return Err(Denied::MethodNotAllowed { allowed }.into()),
+            Found::Ambiguous(oddity) => return Err(Denied::from(oddity.refusal()).into()),
             Found::Nothing => return Err(Denied::NoRoute.into()),
         };
         row(
@@ -88,6 +92,9 @@ impl Question {
         }
         if let Some(cors) = &route.cors {
             row(text, "cors", &cors.id);
+        }
+        if !route.accept.is_empty() {
+            row(text, "accepts", routes::accepted(route));
         }
         row(text, "policy", routes::policy(&route.policy));
         if let Some(revokes) = &route.revokes {

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderName, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
 use crate::cors::Sharing;
 use crate::inbound::client::{Origin, X_REQUEST_ID};
-use crate::inbound::{Inbound, Malformed, framing, navigation, path};
+use crate::inbound::{Inbound, Malformed, framing, host, navigation, path};
 use crate::journey::Journey;
 use crate::limiter;
 use crate::outgoing::CookieChange;
@@ -30,41 +31,46 @@ const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Makes the request one that can be read in one way only: what routes and what is forwarded see the same
 /// path and the same host.
 pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
-    framing::check(request.version, &request.headers)?;
-    let authority = framing::authority(&request.uri, &request.headers)?;
-    if !request.headers.contains_key(HOST) {
-        // RFC 9113 §8.3.1: HTTP/2 names it beside the path. From here on it stands in one place.
-        let host = HeaderValue::from_str(authority).map_err(|_| Malformed::Host)?;
-        request.insert_header(HOST, host).map_err(|_| Malformed::Host)?;
+    framing::check(&request.method, request.version, &request.headers)?;
+    let absolute = absolute(request)?;
+    if absolute.is_some() && !request.headers.contains_key(HOST) {
+        return Err(Malformed::Host); // RFC 9112 §3.2: HTTP/1.1 has one, whatever the target says.
     }
+    let target = absolute.as_ref().unwrap_or(&request.uri);
+    let authority = host::authority(target.authority().map(Authority::as_str), &request.headers)?;
     let canonical = path::canonical(request.uri.path())?;
-    // The engine forwards an absolute target as it came and shows us its path only (RFC 9112 §3.2.2). It
-    // has refused one whose authority is not the host.
-    let as_sent = request.uri.path_and_query().map_or("", |target| target.as_str());
-    let origin_form = request.raw_path() == as_sent.as_bytes();
-    if !origin_form && !is_http(request.raw_path()) {
-        return Err(Malformed::Path("it is neither a path nor an http URL"));
-    }
-    if !origin_form || canonical != request.uri.path() {
+    request.uri.query().map_or(Ok(()), path::check_query)?;
+    if target.authority().is_some() || canonical != request.uri.path() {
         let target = path::with_query(&canonical, request.uri.query());
         request.set_uri(target.parse().map_err(|_| Malformed::Path("it can't be written canonically"))?);
+    }
+    if request.headers.get(HOST).is_none_or(|host| host.as_bytes() != authority.as_bytes()) {
+        request.insert_header(HOST, authority).map_err(|_| Malformed::Host)?;
     }
     Ok(())
 }
 
-fn is_http(target: &[u8]) -> bool {
-    let begins =
-        |scheme: &str| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()));
-    begins("http://") || begins("https://")
+/// The target, if it is a whole URL (RFC 9112 §3.2.2): the engine forwards that as it came, and shows us its path only.
+fn absolute(request: &RequestHeader) -> Result<Option<Uri>, Malformed> {
+    let as_sent = request.uri.path_and_query().map_or("", |target| target.as_str());
+    if request.raw_path() == as_sent.as_bytes() {
+        return Ok(None);
+    }
+    let uri = Uri::try_from(request.raw_path()).ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+    // As the engine's own reading of it is what is routed, there may be no other one.
+    match uri {
+        Some(uri) if uri.authority().is_some() && uri.path_and_query() == request.uri.path_and_query() => Ok(Some(uri)),
+        _ => Err(Malformed::Path("it is neither a path nor an http URL")),
+    }
 }
 
 /// The request as those see it who decide about it.
 pub fn inbound<'a>(request: &'a RequestHeader, origin: &Origin) -> Inbound<'a> {
-    let authority = framing::authority(&request.uri, &request.headers).unwrap_or("");
+    let authority = super::forward::authority(request);
     Inbound {
         method: &request.method,
         authority,
-        host: framing::host(authority),
+        host: host::name(authority),
         path: request.uri.path(),
         query: request.uri.query(),
         headers: &request.headers,
@@ -131,6 +137,20 @@ pub fn guard_cookies(head: &mut ResponseHeader, journey: &Journey) {
             let _ = head.append_header(SET_COOKIE, line);
         }
     }
+}
+
+/// Drops what tells which software answered, and in which version: that is for who runs it to know. A route may say
+/// otherwise.
+pub fn hide_software(head: &mut ResponseHeader, journey: &Journey) {
+    if !journey.route.as_ref().is_some_and(|route| route.reveal_software) {
+        drop_headers(head, names_software);
+    }
+}
+
+fn names_software(name: &str) -> bool {
+    let known = ["server", "via", "x-server", "x-backend-server", "x-served-by", "x-generator", "x-runtime"];
+    known.contains(&name)
+        || ["x-powered-by", "x-aspnet", "x-drupal", "x-jenkins"].iter().any(|start| name.starts_with(start))
 }
 
 /// Keeps an answer that a server gave to the bearer of cookies, and said nothing about, to that bearer: caches on the way

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::Method;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::uri::Authority;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
-use crate::inbound::framing;
 use crate::inbound::path::with_query;
 use crate::journey::Journey;
 use crate::metrics::Metrics;
@@ -74,9 +74,11 @@ pub(super) fn try_another(journey: &mut Journey, mut error: Box<Error>, metrics:
     error
 }
 
-/// The host that the client asked for, with its port: in the header, or in the target (RFC 9113 §8.3.1).
+/// The host that the client asked for, with its port: once the request was read it stands in the header, before that it
+/// may stand in the target (RFC 9113 §8.3.1).
 pub(super) fn authority(request: &RequestHeader) -> &str {
-    framing::authority(&request.uri, &request.headers).unwrap_or("")
+    let header = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+    header.or(request.uri.authority().map(Authority::as_str)).unwrap_or("")
 }
 
 /// Puts the route's path in place of the request's.

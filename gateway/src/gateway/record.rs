@@ -9,7 +9,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use tracing::error;
 
-use crate::inbound::framing;
+use crate::inbound::host;
 use crate::journey::Journey;
 use crate::metrics::Metrics;
 use crate::problem::Denied;
@@ -101,7 +101,7 @@ fn write(request: &RequestHeader, outcome: &Outcome, journey: &Journey, metrics:
         request_id: &journey.request_id,
         client: journey.origin.client,
         method: request.method.as_str(),
-        host: framing::host(forward::authority(request)),
+        host: host::name(forward::authority(request)),
         path: request.uri.path(),
         query: request.uri.query(),
         redact: &journey.snapshot.redact,

@@ -1,18 +1,22 @@
-//! Refuses requests whose boundaries or host two servers could read differently (RFC 9112 §3.2, §6.3).
-//! The engine has parsed the request; these are the rules it leaves to us. Paths are `path.rs`.
+//! Refuses requests whose method or boundaries two servers could read differently (RFC 9110 §9.1, RFC 9112 §6.3).
+//! The engine has parsed the request; these are the rules it leaves to us. Hosts are `host.rs`, paths `path.rs`.
 
-use std::net::Ipv6Addr;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Version};
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, Uri, Version};
-
-use super::Malformed;
+use super::{Malformed, names};
 
 const MAX_HEADERS: usize = 100;
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// Refuses what is ambiguous.
-pub fn check(version: Version, headers: &HeaderMap) -> Result<(), Malformed> {
+pub fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<(), Malformed> {
+    // TRACE shows credentials to whoever asks, CONNECT asks for a tunnel, and `post` is POST to some servers but
+    // matches no route for POST.
+    let lower_case = method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+    if lower_case || matches!(*method, Method::TRACE | Method::CONNECT) {
+        return Err(Malformed::Method);
+    }
     if version < Version::HTTP_11 {
         return Err(Malformed::Version);
     }
@@ -20,6 +24,7 @@ pub fn check(version: Version, headers: &HeaderMap) -> Result<(), Malformed> {
     if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
         return Err(Malformed::HeadersTooLarge);
     }
+    connection(headers)?;
     body_length(headers)
 }
 
@@ -42,42 +47,17 @@ fn is_number(digits: &[u8]) -> bool {
     !digits.is_empty() && digits.len() < 20 && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// The host that a request names, as it stands in the header or target, with its port: one and one only.
-pub fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, Malformed> {
-    let mut hosts = headers.get_all(HOST).iter();
-    let header = hosts.next().map(|host| host.to_str().map_err(|_| Malformed::Host)).transpose()?;
-    if hosts.next().is_some() {
-        return Err(Malformed::Host);
+/// A `Connection` may name what is of one hop only (RFC 9110 §7.6.1): the engine takes away what it names, and nothing
+/// that was checked, or that a proxy before us added, is a client's to take away.
+fn connection(headers: &HeaderMap) -> Result<(), Malformed> {
+    let lines = headers.get_all(CONNECTION).iter();
+    for option in lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
+        let option = std::str::from_utf8(option.trim_ascii()).map_err(|_| Malformed::Headers)?;
+        if names::is_end_to_end(option) {
+            return Err(Malformed::Headers);
+        }
     }
-    let named = match (uri.authority().map(http::uri::Authority::as_str), header) {
-        (Some(target), Some(header)) if !target.eq_ignore_ascii_case(header) => return Err(Malformed::Host),
-        (Some(named), _) | (None, Some(named)) => named,
-        (None, None) => return Err(Malformed::Host),
-    };
-    if is_authority(named) { Ok(named) } else { Err(Malformed::Host) }
-}
-
-/// RFC 3986 §3.2.2 without what no server is named by: an odd spelling of a host must not slip past the
-/// routes of that host to those of any host.
-fn is_authority(text: &str) -> bool {
-    let is_end = |end: &str| end.is_empty() || end.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
-    if let Some(rest) = text.strip_prefix('[') {
-        return rest.split_once(']').is_some_and(|(host, end)| host.parse::<Ipv6Addr>().is_ok() && is_end(end));
-    }
-    let (name, end) = text.split_at(text.find(':').unwrap_or(text.len()));
-    let is_label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
-    name.strip_suffix('.').unwrap_or(name).split('.').all(is_label) && is_end(end)
-}
-
-/// `authority` without its port and without a trailing dot.
-pub fn host(authority: &str) -> &str {
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => authority.split_once(':').map_or(authority, |(host, _)| host),
-    };
-    host.strip_suffix('.').unwrap_or(host)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -110,9 +90,9 @@ mod tests {
             (&[("transfer-encoding", "gzip, chunked")], false),
             (&[("transfer-encoding", "xchunked")], false),
         ] {
-            assert_eq!(check(Version::HTTP_11, &headers(pairs)).is_ok(), good, "{pairs:?}");
+            assert_eq!(check(&Method::GET, Version::HTTP_11, &headers(pairs)).is_ok(), good, "{pairs:?}");
         }
-        assert_eq!(check(Version::HTTP_10, &HeaderMap::new()), Err(Malformed::Version));
+        assert_eq!(check(&Method::GET, Version::HTTP_10, &HeaderMap::new()), Err(Malformed::Version));
     }
 
     #[test]
@@ -120,45 +100,38 @@ mod tests {
         let many: HeaderMap = (0..101)
             .map(|n| (HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(), HeaderValue::from_static("")))
             .collect();
-        assert_eq!(check(Version::HTTP_11, &many), Err(Malformed::HeadersTooLarge));
+        assert_eq!(check(&Method::GET, Version::HTTP_11, &many), Err(Malformed::HeadersTooLarge));
         let long = headers(&[("x-long", &"x".repeat(MAX_HEADER_BYTES))]);
-        assert_eq!(check(Version::HTTP_11, &long), Err(Malformed::HeadersTooLarge));
+        assert_eq!(check(&Method::GET, Version::HTTP_11, &long), Err(Malformed::HeadersTooLarge));
     }
 
     #[test]
-    fn a_request_names_one_host() {
-        let named = |target: &str, pairs: &[(&'static str, &str)]| {
-            authority(&target.parse().unwrap(), &headers(pairs)).map(str::to_owned)
-        };
-        assert_eq!(named("/", &[("host", "a.example:80")]), Ok("a.example:80".to_owned()));
-        for host in ["a.example.", "a_b", "127.0.0.1:80", "[::1]", "[::1]:80", "a."] {
-            assert_eq!(named("/", &[("host", host)]).as_deref(), Ok(host));
-        }
-        assert_eq!(named("http://a.example/", &[("host", "A.example")]), Ok("a.example".to_owned()));
-        for (target, pairs) in [
-            ("/", &[][..]),
-            ("/", &[("host", "")]),
-            ("/", &[("host", "a"), ("host", "a")]),
-            ("/", &[("host", "a b")]),
-            ("/", &[("host", "user@a")]),
-            ("/", &[("host", "a.example..")]),
-            ("/", &[("host", ".a.example")]),
-            ("/", &[("host", "a..example")]),
-            ("/", &[("host", ":80")]),
-            ("/", &[("host", "a.example:80:80")]),
-            ("/", &[("host", "a.example:http")]),
-            ("/", &[("host", "a.example:65536")]),
-            ("/", &[("host", "[a.example]")]),
-            ("/", &[("host", "[::1]a.example")]),
-            ("/", &[("host", "::1")]),
-            ("http://a.example/", &[("host", "b.example")]),
+    fn a_method_is_one_that_no_server_reads_otherwise() {
+        for (name, good) in [
+            ("GET", true),
+            ("VERSION-CONTROL", true),
+            ("TRACE", false),
+            ("CONNECT", false),
+            ("get", false),
+            ("Post", false),
+            ("tRACE", false),
         ] {
-            assert_eq!(named(target, pairs), Err(Malformed::Host), "{target} {pairs:?}");
+            assert_eq!(check(&name.parse().unwrap(), Version::HTTP_11, &HeaderMap::new()).is_ok(), good, "{name}");
         }
-        for (authority, expected) in
-            [("a:80", "a"), ("a.example.", "a.example"), ("[::1]:80", "::1"), ("127.0.0.1", "127.0.0.1")]
-        {
-            assert_eq!(host(authority), expected);
+    }
+
+    #[test]
+    fn a_connection_takes_away_nothing_that_was_checked() {
+        for (lines, good) in [
+            (&["close"][..], true),
+            (&["keep-alive, Upgrade", "TE,, http2-settings"], true),
+            (&["close, x_user_id"], false),
+            (&["close", "Authorization"], false),
+        ] {
+            let headers = lines.iter().map(|line| (CONNECTION, HeaderValue::from_str(line).unwrap())).collect();
+            assert_eq!(check(&Method::GET, Version::HTTP_11, &headers).is_ok(), good, "{lines:?}");
         }
+        let latin1 = HeaderMap::from_iter([(CONNECTION, HeaderValue::from_bytes(b"\xe9").unwrap())]);
+        assert_eq!(check(&Method::GET, Version::HTTP_11, &latin1), Err(Malformed::Headers));
     }
 }

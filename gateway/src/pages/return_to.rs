@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::inbound::path;
+use crate::inbound::path::{self, Oddity};
 
 /// The most bytes of a return path; a longer one is not worth keeping.
 const MAX_BYTES: usize = 2048;
@@ -26,7 +26,8 @@ impl ReturnTo {
     pub fn parse(raw: &str) -> Option<Self> {
         let path = raw.split_once('?').map_or(raw, |(path, _)| path);
         let visible = raw.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#'));
-        let holds = raw.len() <= MAX_BYTES && visible && !path.contains("//") && path::canonical(path).is_ok();
+        let plain = path::canonical(path).is_ok_and(|path| Oddity::in_path(&path).next().is_none());
+        let holds = raw.len() <= MAX_BYTES && visible && !path.contains("//") && plain;
         holds.then(|| Self(raw.into()))
     }
 

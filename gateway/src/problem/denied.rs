@@ -152,6 +152,7 @@ impl Denied {
     /// The refusal's stable name: in the problem's `type`, the log and the metrics.
     pub const fn reason(&self) -> &'static str {
         match self {
+            Self::Malformed(Malformed::Method) => "method_refused",
             Self::Malformed(_) => "malformed_request",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed { .. } => "method_not_allowed",

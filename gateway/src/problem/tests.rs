@@ -29,6 +29,8 @@ fn all() -> Vec<Denied> {
         Denied::Malformed(Malformed::Version),
         Denied::Malformed(Malformed::HeadersTooLarge),
         Denied::Malformed(Malformed::Framing),
+        Denied::Malformed(Malformed::Query),
+        Denied::Malformed(Malformed::Method),
         Denied::NoRoute,
         Denied::MethodNotAllowed { allowed: vec![Method::GET, Method::PUT] },
         Denied::NoCredential,
@@ -89,6 +91,8 @@ fn each_refusal_has_its_face() {
     505 malformed_request
     431 malformed_request
     400 malformed_request
+    400 malformed_request
+    405 method_refused GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS
     404 no_route
     405 method_not_allowed GET, PUT
     401 no_credential Bearer

@@ -215,8 +215,10 @@ impl HostPattern {
         let label = |label: &str| {
             !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         };
-        let address = lower.parse::<std::net::IpAddr>().is_ok();
-        match name.split('.').all(label) || address {
+        if let Ok(address) = lower.parse::<std::net::IpAddr>() {
+            return Ok(Self::Exact(address.to_string().into()));
+        }
+        match name.split('.').all(label) {
             true if name.len() < lower.len() => Ok(Self::Below(lower[1..].into())),
             true => Ok(Self::Exact(name.into())),
             false => Err(PatternError::Host),

@@ -10,6 +10,8 @@ fn route(id: &str, host: &str, path: &str, methods: &[Method]) -> Arc<Route> {
         methods: if methods.is_empty() { Methods::Any } else { Methods::Only(methods.to_vec()) },
         policy: Policy::Public,
         target: Target::Endpoint(Endpoint::Me),
+        accept: std::collections::BTreeSet::new(),
+        reveal_software: false,
         limits: Vec::new(),
         cors: None,
         forward_token: false,
@@ -26,6 +28,7 @@ fn found(table: &RouteTable, host: &str, path: &str, method: &Method) -> String 
         Found::Route(route) => route.id.to_string(),
         Found::OtherMethods(methods) => format!("405 {}", Methods::Only(methods)),
         Found::Nothing => "404".to_owned(),
+        Found::Ambiguous(_) => "ambiguous".to_owned(),
     }
 }
 
@@ -171,4 +174,61 @@ fn methods_stand_under_the_terms_of_their_own_route() {
     assert_eq!(table.methods_under(&app, "a", "/posts", &some), [Method::GET, Method::HEAD]);
     assert_eq!(table.methods_under(&other, "a", "/posts", &some), [Method::POST, Method::PUT]);
     assert_eq!(table.methods_under(&app, "a", "/posts/1", &some), [Method::GET, Method::HEAD, Method::PUT]);
+}
+
+/// A route that accepts everything there is to accept.
+fn accepting(id: &str, path: &str, methods: &[Method]) -> Arc<Route> {
+    let accept = Oddity::ALL.into_iter().map(|(_, oddity)| oddity).collect();
+    Arc::new(Route { accept, ..Route::clone(&route(id, "*", path, methods)) })
+}
+
+#[test]
+fn what_a_path_may_hold_is_for_its_route_to_accept() {
+    let table = RouteTable::new(vec![route("plain", "*", "/plain/*", &[]), accepting("open", "/open/*", &[])]);
+    for (path, expected) in [
+        ("/open/a;b=c", "open"),
+        ("/open/a%2Fb/c%25", "open"),
+        ("/plain/a;b=c", "ambiguous"),
+        ("/plain/a%2Fb", "ambiguous"),
+        ("/plain/a%25", "ambiguous"),
+        ("/nowhere/a;b", "ambiguous"),
+    ] {
+        assert_eq!(found(&table, "a", path, &Method::GET), expected, "{path}");
+    }
+    let mut only_one = Route::clone(&route("one", "*", "/one/*", &[]));
+    only_one.accept.insert(Oddity::MatrixParameters);
+    let table = RouteTable::new(vec![Arc::new(only_one)]);
+    assert_eq!(found(&table, "a", "/one/a;b", &Method::GET), "one");
+    assert_eq!(found(&table, "a", "/one/a;b%2Fc", &Method::GET), "ambiguous");
+}
+
+#[test]
+fn no_reading_of_a_path_leads_to_another_route() {
+    let table = RouteTable::new(vec![
+        accepting("rest", "/*", &[]),
+        route("admin", "*", "/admin/*", &[]),
+        route("posts", "*", "/posts", &[Method::POST]),
+        accepting("file", "/files/{name}", &[]),
+        route("file_of", "*", "/files/of/{user}", &[]),
+    ]);
+    for (path, expected) in [
+        ("/any;x/thing", "rest"),
+        ("/admin;x/users", "ambiguous"),
+        ("/admin%3Bx/users", "ambiguous"),
+        ("/admin%2Fusers", "ambiguous"),
+        ("/admin;x%2Fusers", "ambiguous"),
+        ("/admin%2Fusers;x", "ambiguous"),
+        ("/posts;x", "rest"),
+        ("/files/a%2Fb", "ambiguous"),
+        ("/files/of%2Fme", "ambiguous"),
+        ("/files/a;version=1", "file"),
+    ] {
+        assert_eq!(found(&table, "a", path, &Method::GET), expected, "{path}");
+    }
+    assert_eq!(found(&table, "a", "/posts;x", &Method::POST), "ambiguous", "whose method is another route's");
+    let table =
+        RouteTable::new(vec![accepting("file", "/files/{name}", &[]), route("of", "*", "/files/a/b", &[Method::PUT])]);
+    assert_eq!(found(&table, "a", "/files/a%2Fb", &Method::GET), "ambiguous", "where a route refuses the method");
+    let table = RouteTable::new(vec![accepting("file", "/files/{name}", &[])]);
+    assert_eq!(found(&table, "a", "/files/a%2Fb", &Method::GET), "file", "where no other route is");
 }

@@ -161,6 +161,18 @@ mod tests {
         assert_eq!(RefreshKeys::new(&Secret::new([2; 32]), &[]).read(token.expose()), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_but_one_of_ours_is_read(raw in "([A-Za-z0-9_-]{0,80}|\\PC{0,80})", place in 0..TEXT_LENGTH, with in "[ -~]") {
+            proptest::prop_assert_eq!(keys().read(&raw), None, "{}", raw);
+            let _ = has_shape(raw.as_bytes());
+            let token = keys().derive(SID, 4);
+            let mut spoilt = token.expose().to_owned();
+            spoilt.replace_range(place..=place, &with);
+            proptest::prop_assert_eq!(keys().read(&spoilt).is_some(), spoilt == token.expose(), "{}", spoilt);
+        }
+    }
+
     #[test]
     fn a_token_is_never_printed() {
         assert_eq!(format!("{:?}", keys().derive(SID, 0)), "RefreshToken(…)");

@@ -122,3 +122,10 @@ fn what_can_t_end_sessions_is_refused() {
     portcullis.toml:50 sessions.revoke_on.route: route "password" is there already; write it once
     "#);
 }
+
+#[test]
+fn a_path_that_is_read_in_several_ways_names_no_user() {
+    let entry = r#"{ route = "disable", sessions = "all", user = "{id}" }"#;
+    let accepting = revoke_on(entry).replace("id = \"disable\"", "id = \"disable\"\naccept = [\"matrix_parameters\"]");
+    assert_snapshot!(mistakes(&accepting), @r#"portcullis.toml:40 sessions.revoke_on.user: route "disable" accepts paths that are read in several ways, so they name no user for sure; take its accept away"#);
+}

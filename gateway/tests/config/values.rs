@@ -301,3 +301,24 @@ fn streams_are_looked_at_before_revocations_are_forgotten() {
         assert_eq!(mistake(&interval(raw, access)), expected, "{raw} {access}");
     }
 }
+
+#[test]
+fn what_a_route_accepts_is_said_in_words() {
+    let accept = |list: &str| with("policy", &format!("policy = \"public\"\naccept = {list}"));
+    let config = parse(&accept(r#"["encoded_slash", "matrix_parameters", "encoded_percent"]"#)).unwrap();
+    let accepting: Vec<_> = config.routes.iter().filter(|route| !route.accept.is_empty()).collect();
+    let [route] = accepting[..] else { panic!("one route") };
+    let names: Vec<String> = route.accept.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["matrix_parameters", "encoded_slash", "encoded_percent"]);
+    assert!(!route.reveal_software);
+    for (list, expected) in [
+        (
+            r#"["encoded_nul"]"#,
+            "unknown thing to accept \"encoded_nul\"; write \"matrix_parameters\", \"encoded_slash\" or \"encoded_percent\"",
+        ),
+        ("[]", "the list is empty; leave accept out to refuse what is ambiguous"),
+        ("true", "this is true or false; write a list in brackets"),
+    ] {
+        assert_eq!(mistake(&accept(list)), expected);
+    }
+}

@@ -3,5 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing where something must be has failed")]
 
+mod differential;
+mod headers;
 mod hosts;
 mod http2;
+mod paths;
+mod responses;

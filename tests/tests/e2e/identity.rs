@@ -89,18 +89,6 @@ async fn a_public_route_never_names_a_user_and_an_optional_one_only_a_real_one()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_header_can_not_take_identity_away() {
-    let stack = Stack::start(Kind::Embedded).await;
-    let alice = stack.login("alice").await;
-    let request = format!(
-        "GET /echo/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nConnection: X-User-Id, X-User-Roles, close\r\n\r\n",
-        alice.access_token()
-    );
-    assert!(raw(stack.address(), request.as_bytes()).await.starts_with("HTTP/1.1 200"));
-    assert!(stack.recorder.last().header("x-user-id").is_some());
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn only_a_trusted_proxy_is_believed_about_the_client() {
     let forwarded = |client: portcullis_tests::Client| {
         let request = client.request(Method::GET, "/public/x");

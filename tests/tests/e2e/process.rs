@@ -201,6 +201,8 @@ async fn explain_tells_what_would_happen_and_sends_nothing() {
         (&["GET", "/users/me", "--token", &token], "with X-User-Id: "),
         (&["GET", "/users/me", "--token", "garbage"], "401 token_invalid"),
         (&["GET", "/a%2fb"], "400 malformed_request"),
+        (&["GET", "/public/a;b"], "400 malformed_request"),
+        (&["GET", "/archive/a;b"], "accepts   matrix_parameters,encoded_slash"),
     ] {
         let (code, answer, errors) = run(&[&["explain"], question].concat(), folder).await;
         assert_eq!(code, 0, "{question:?} {errors}");
@@ -213,6 +215,10 @@ async fn explain_tells_what_would_happen_and_sends_nothing() {
     assert_eq!(code, 0);
     assert!(table.lines().next().unwrap().starts_with("ROUTE"), "{table}");
     assert!(table.contains("auth.login"), "{table}");
+    let opened = table.lines().find(|line| line.starts_with("archive")).unwrap();
+    assert!(opened.contains("  matrix_parameters,encoded_slash  "), "{table}");
+    let logs = stand.stop().await;
+    assert!(logs.contains(r#""route":"archive","accepts":"matrix_parameters,encoded_slash""#), "{logs}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -184,3 +184,35 @@ fn what_is_no_token_is_refused() {
         assert_eq!(outcome(&key, &token), expected, "{name}");
     }
 }
+
+/// What stands in a token where it should not, piece by piece.
+const PIECES: &str = "([A-Za-z0-9_-]{0,12}|\\PC{0,4}|\\.|=|eyJhbGciOiJub25lIn0|e30|bnVsbA|W10)";
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_text_is_answered_and_none_passes(pieces in proptest::collection::vec(PIECES, 0..8)) {
+        let token = pieces.concat();
+        proptest::prop_assert_ne!(outcome(&key(Algorithm::Es256), &token), "ok", "{}", token);
+    }
+
+    #[test]
+    fn no_spoilt_token_passes(place in 0..1000_usize, with in "[A-Za-z0-9_.=-]{0,2}") {
+        let key = key(Algorithm::Es256);
+        let good = signed(&key, &header(&key), &claims().to_string());
+        let place = place % good.len();
+        let mut spoilt = good.clone();
+        spoilt.replace_range(place..=place, &with);
+        proptest::prop_assert_eq!(outcome(&key, &spoilt) == "ok", spoilt == good, "{}", spoilt);
+    }
+
+    #[test]
+    fn any_claims_of_a_signed_token_are_answered(name in "(iss|aud|sub|sid|jti|iat|exp|epoch|roles|scope)", value in "([0-9eE.+-]{1,12}|\"[ -!#-\\[\\]-~]{0,9}\"|\\[{1,40}|\\{\\}|null|true)") {
+        let key = key(Algorithm::Es256);
+        let mut text = claims().to_string();
+        text.pop();
+        let doubled = format!("{text},\"{name}\":{value}}}");
+        proptest::prop_assert_ne!(outcome(&key, &signed(&key, &header(&key), &doubled)), "ok", "a claim that is there twice");
+    }
+}

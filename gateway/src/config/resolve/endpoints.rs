@@ -141,6 +141,8 @@ pub(super) fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> A
         methods: Methods::Only(methods),
         policy,
         target: Target::Endpoint(endpoint),
+        accept: std::collections::BTreeSet::new(),
+        reveal_software: false,
         limits: limits.clone(),
         cors: shared.cors.clone(),
         forward_token: false,

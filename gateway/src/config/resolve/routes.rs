@@ -13,6 +13,7 @@ use crate::config::reader::{Read, Spot, Table, Value};
 use crate::config::values;
 use crate::cors::Cors;
 use crate::ids::{RouteId, UpstreamId};
+use crate::inbound::path::Oddity;
 use crate::limit::{Limit, LimitBy};
 use crate::policy::Policy;
 use crate::routing::{HostPattern, Methods, PathPattern, Route, RouteTable, Target, Unauthenticated, WithoutStore};
@@ -74,6 +75,8 @@ fn route<'d>(table: &mut Table<'d>, id: Read<RouteId>, known: &Known<'_>) -> Rea
     let upstream = table.required("upstream", |value| known.pools.find(value), r#"write upstream = "NAME""#);
     let rewrite = table.find("rewrite");
     let policy = table.required("policy", policy, POLICY);
+    let accept = table.or("accept", accept, BTreeSet::new());
+    let reveal_software = table.or("reveal_software", Value::flag, false);
     let limits = route_limits(table, known.limits, policy.as_ref().ok());
     let cors = table.optional("cors", |value| known.cors.find(value));
     let forward_token = table.or("forward_token", Value::flag, false);
@@ -93,6 +96,8 @@ fn route<'d>(table: &mut Table<'d>, id: Read<RouteId>, known: &Known<'_>) -> Rea
         methods,
         policy: policy?,
         target: Target::Upstream { id: upstream?, rewrite: rewrite? },
+        accept: accept?,
+        reveal_software: reveal_software?,
         limits: limits?,
         cors: cors?,
         forward_token: forward_token?,
@@ -164,6 +169,12 @@ fn methods(value: &Value<'_>) -> Read<Methods> {
         Some((_, twice)) => Err(value.refuse(format_args!("{twice} is there twice; write it once"))),
         None => Ok(Methods::Only(methods)),
     }
+}
+
+/// What is refused in paths elsewhere: each is a word, so that a file says what it opens.
+fn accept(value: &Value<'_>) -> Read<BTreeSet<Oddity>> {
+    let one = |value: &Value<'_>| value.choose("thing to accept", &Oddity::ALL);
+    Ok(values::some_of(value, one, "leave accept out to refuse what is ambiguous")?.into_iter().collect())
 }
 
 fn without_store(value: &Value<'_>) -> Read<WithoutStore> {

@@ -123,6 +123,13 @@ fn refusal(route: &Route, revokes: &Revokes) -> Option<(At, String)> {
             let why = "knows no callers; name the user by a parameter of its path, or have it need credentials";
             Some((At::Route, format!("route \"{id}\" is public and {why}")))
         }
+        // Whoever a server reads in such a path may be another user than the one that we read there.
+        Revokes::AllOf { .. } if !route.accept.is_empty() => Some((
+            At::User,
+            format!(
+                "route \"{id}\" accepts paths that are read in several ways, so they name no user for sure; take its accept away"
+            ),
+        )),
         Revokes::AllOf { .. } | Revokes::OthersOfCaller | Revokes::AllOfCaller => None,
     }
 }

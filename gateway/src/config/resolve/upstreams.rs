@@ -11,8 +11,8 @@ use crate::config::hints::quoted;
 use crate::config::names::Names;
 use crate::config::reader::{Read, Table, Value, Wrong};
 use crate::config::{HealthCheck, ServerAddress, Upstream, UpstreamHeader, addresses, secrets, values};
-use crate::identity::{folded, is_managed};
 use crate::ids::UpstreamId;
+use crate::inbound::names::{folded, is_managed};
 use crate::secret::Secret;
 
 use super::listeners::Entrances;

@@ -15,6 +15,8 @@ fn route(path: &str, revokes: Revokes) -> Route {
         methods: Methods::Any,
         policy: Policy::Authenticated,
         target: Target::Upstream { id: UpstreamId::parse("backend").unwrap(), rewrite: None },
+        accept: std::collections::BTreeSet::new(),
+        reveal_software: false,
         limits: Vec::new(),
         cors: None,
         forward_token: false,

@@ -1,0 +1,144 @@
+//! The one reading of the host that a request names (RFC 9112 §3.2): one, spelt as every server spells it, so that
+//! an odd spelling can't slip past the routes of that host to those of any host. What it is called here is
+//! what is routed, forwarded and told upstream. Paths are `path.rs`.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use http::HeaderMap;
+use http::header::HOST;
+
+use super::Malformed;
+
+/// The host that a request names, with its port, in lower case and without a dot at its end. `target` is the authority
+/// of the request target, if that has one; it must agree with the header.
+pub fn authority(target: Option<&str>, headers: &HeaderMap) -> Result<String, Malformed> {
+    let mut lines = headers.get_all(HOST).iter();
+    let header = lines.next().map(|line| line.to_str().map_err(|_| Malformed::Host)).transpose()?;
+    if lines.next().is_some() {
+        return Err(Malformed::Host);
+    }
+    let read = |raw: Option<&str>| raw.map(|raw| canonical(raw).ok_or(Malformed::Host)).transpose();
+    match (read(target)?, read(header)?) {
+        (Some(target), Some(header)) if target != header => Err(Malformed::Host),
+        (Some(named), _) | (None, Some(named)) => Ok(named),
+        (None, None) => Err(Malformed::Host),
+    }
+}
+
+/// The one spelling of `raw`: RFC 3986 §3.2.2 without user information and without what no server is named by.
+fn canonical(raw: &str) -> Option<String> {
+    if let Some(rest) = raw.strip_prefix('[') {
+        let (address, end) = rest.split_once(']')?;
+        return Some(format!("[{}]{}", address.parse::<Ipv6Addr>().ok()?, port(end)?));
+    }
+    let (name, end) = raw.split_at(raw.find(':').unwrap_or(raw.len()));
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let good = name.split('.').all(is_label) && (!ends_in_a_number(&name) || name.parse::<Ipv4Addr>().is_ok());
+    good.then_some(format!("{name}{}", port(end)?))
+}
+
+/// Whether a name is read as an IPv4 address, `127.1` and `0x7f000001` included (WHATWG URL §3.5).
+fn ends_in_a_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    hex || last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The port with its colon, without leading zeros; nothing if there is none.
+fn port(end: &str) -> Option<String> {
+    match end.strip_prefix(':') {
+        None => end.is_empty().then(String::new),
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse::<u16>().ok().map(|port| format!(":{port}"))
+        }
+        Some(_) => None,
+    }
+}
+
+/// `authority` without its port.
+pub fn name(authority: &str) -> &str {
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => authority.split_once(':').map_or(authority, |(host, _)| host),
+    };
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(target: Option<&str>, hosts: &[&str]) -> Result<String, Malformed> {
+        authority(target, &hosts.iter().map(|host| (HOST, host.parse().unwrap())).collect())
+    }
+
+    #[test]
+    fn a_host_has_one_spelling() {
+        for (raw, expected) in [
+            ("a.example", "a.example"),
+            ("A.Example.", "a.example"),
+            ("a.example.:80", "a.example:80"),
+            ("a:0080", "a:80"),
+            ("a_b", "a_b"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[0:0::1]:80", "[::1]:80"),
+            ("[2001:DB8::1]", "[2001:db8::1]"),
+            ("1and1.example", "1and1.example"),
+        ] {
+            assert_eq!(named(None, &[raw]).as_deref(), Ok(expected), "{raw}");
+        }
+        assert_eq!(named(Some("a.example"), &["A.example."]).as_deref(), Ok("a.example"));
+        assert_eq!(named(Some("a.example"), &[]).as_deref(), Ok("a.example"));
+        for (authority, expected) in
+            [("a:80", "a"), ("a.example.", "a.example"), ("[::1]:80", "::1"), ("127.0.0.1", "127.0.0.1")]
+        {
+            assert_eq!(name(authority), expected);
+        }
+    }
+
+    #[test]
+    fn a_request_that_names_no_host_or_several_is_refused() {
+        for hosts in [&[][..], &["a", "a"], &["a", "b"]] {
+            assert_eq!(named(None, hosts), Err(Malformed::Host), "{hosts:?}");
+        }
+        for host in [
+            "",
+            ".",
+            "a b",
+            "a\tb",
+            "user@a",
+            "a.example..",
+            ".a.example",
+            "a..example",
+            ":80",
+            "a:",
+            "a:+80",
+            "a:80:80",
+            "a:http",
+            "a:65536",
+            "a%2eexample",
+            "a/b",
+            "a\\b",
+            "a,b",
+            "[a.example]",
+            "[::1]a",
+            "[::1%25eth0]",
+            "[::1",
+            "::1",
+            "127.1",
+            "0x7f000001",
+            "2130706433",
+            "127.0.0.01",
+            "a.0x1",
+            "1.2.3.4.5",
+        ] {
+            assert_eq!(named(None, &[host]), Err(Malformed::Host), "{host}");
+        }
+        assert_eq!(named(Some("a.example"), &["b.example"]), Err(Malformed::Host));
+        assert_eq!(named(Some("a.example:80"), &["a.example"]), Err(Malformed::Host));
+        assert_eq!(named(Some("user@a"), &[]), Err(Malformed::Host));
+    }
+}

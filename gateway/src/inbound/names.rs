@@ -1,0 +1,215 @@
+//! Which names of headers are not a client's to send. Names are compared folded, since servers fold them too: CGI turns
+//! `-` into `_`, some drop what they don't like, so only letters and digits tell names apart. What becomes of
+//! such a header is decided elsewhere.
+
+use http::HeaderName;
+
+/// What we assert ourselves, folded; and all that begins with [`MANAGED_PREFIX`].
+const MANAGED: [&str; 7] = ["xuserid", "xuserroles", "xuserscopes", "xsessionid", "xrequestid", "xrealip", "forwarded"];
+const MANAGED_PREFIX: &str = "xforwarded";
+
+/// By which some servers take another path, method or host than those that were checked.
+const OVERRIDES: [&str; 15] = [
+    "xoriginalurl",
+    "xoriginaluri",
+    "xoriginalhost",
+    "xoriginalmethod",
+    "xrewriteurl",
+    "xhttpmethod",
+    "xhttpmethodoverride",
+    "xmethodoverride",
+    "xhttphostoverride",
+    "xhost",
+    "xscheme",
+    "xurlscheme",
+    "frontendhttps",
+    // Next.js skips its own checks for this one (CVE-2025-29927), and CGI makes HTTP_PROXY of that (CVE-2016-5385).
+    "xmiddlewaresubrequest",
+    "proxy",
+];
+
+/// In which other proxies tell their servers an address or a user: ours may believe them, and clients may not send them.
+const CLAIMS: [&str; 27] = [
+    "trueclientip",
+    "clientip",
+    "proxyclientip",
+    "wlproxyclientip",
+    "xclientip",
+    "xclusterclientip",
+    "xoriginatingip",
+    "xremoteip",
+    "xremoteaddr",
+    "xenvoyexternaladdress",
+    "xappengineuserip",
+    "cfconnectingip",
+    "cfconnectingipv6",
+    "fastlyclientip",
+    "flyclientip",
+    "xazureclientip",
+    "xazuresocketip",
+    "remoteaddr",
+    "remoteuser",
+    "remotename",
+    "remoteemail",
+    "remotegroups",
+    "xremoteuser",
+    "xwebauthuser",
+    "xauthenticateduser",
+    "clientcert",
+    "clientcertchain",
+];
+/// Families of such names.
+const CLAIM_PREFIXES: [&str; 12] = [
+    "xauthrequest",
+    "xauthentik",
+    "xclientcert",
+    "xssl",
+    "sslclient",
+    "xpomerium",
+    "xgoogauthenticateduser",
+    "xgoogiapjwt",
+    "xmsclientprincipal",
+    "xamznoidc",
+    "cfaccess",
+    "tailscaleuser",
+];
+
+/// What frames a message or says what it is: read by their exact names only, so anything else that folds to one is a
+/// second word for it. Also what a `Connection` may not name, or clients could have it taken away behind our checks.
+const EXACT: [&str; 12] = [
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "origin",
+    "referer",
+    "trailer",
+    "transfer-encoding",
+];
+
+/// The letters and digits of a name, in lower case.
+pub(crate) fn folded(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
+}
+
+fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|other| folded(name).eq(other.bytes()))
+}
+
+fn begins(name: &str, prefix: &str) -> bool {
+    folded(name).take(prefix.len()).eq(prefix.bytes())
+}
+
+/// Whether a server that ignores case and punctuation would read `name` as a managed header, or as an order
+/// to serve something else than what was checked.
+pub(crate) fn is_managed(name: &str) -> bool {
+    is_one_of(name, &MANAGED) || is_one_of(name, &OVERRIDES) || begins(name, MANAGED_PREFIX)
+}
+
+/// Whether a server behind another proxy would believe `name` about who sends a request.
+pub(crate) fn is_claim(name: &str) -> bool {
+    is_one_of(name, &CLAIMS) || CLAIM_PREFIXES.iter().any(|prefix| begins(name, prefix))
+}
+
+/// Whether a lenient server would read `name` as a header that it is not.
+pub(crate) fn is_lookalike(name: &HeaderName) -> bool {
+    EXACT.iter().any(|exact| name != exact && folded(exact).eq(folded(name.as_str())))
+}
+
+/// Whether `name`, in a `Connection` header, would take away what others must see (RFC 9110 §7.6.1).
+pub(super) fn is_end_to_end(name: &str) -> bool {
+    let exact = EXACT.iter().any(|exact| folded(exact).eq(folded(name)));
+    exact || is_managed(name) || is_claim(name) || begins(name, "secfetch")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_managed_name_is_managed() {
+        for name in [
+            "x-user-id",
+            "X-User-Id",
+            "x_user_id",
+            "X-USER_ID",
+            "xuserid",
+            "x.user.id",
+            "x-user-id-",
+            "x-user-roles",
+            "x-session-id",
+            "x_request_id",
+            "forwarded",
+            "x-forwarded-for",
+            "x_forwarded_proto",
+            "x-forwarded-uri",
+            "x-forwarded",
+            "x-real-ip",
+            "X-Forwarded-Prefix",
+            "X-Original-URL",
+            "X_Rewrite_Url",
+            "X-HTTP-Method-Override",
+        ] {
+            assert!(is_managed(name), "{name}");
+        }
+        for name in ["x-user", "x-user-idea", "user-id", "x-requested-with", "forwarded-by", "accept"] {
+            assert!(!is_managed(name) && !is_claim(name), "{name}");
+        }
+        for name in
+            ["True-Client-IP", "remote_user", "X-Auth-Request-Email", "SSL_CLIENT_S_DN", "Cf-Access-Jwt-Assertion"]
+        {
+            assert!(is_claim(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_another_header_is_told_from_it() {
+        let lookalike = |name: &'static str| is_lookalike(&HeaderName::from_static(name));
+        for name in ["content_length", "transfer.encoding", "author-ization", "cookie_", "h.o.s.t", "content_type"] {
+            assert!(lookalike(name), "{name}");
+        }
+        for name in EXACT.into_iter().chain(["content-range", "cookie2", "x-host-name"]) {
+            assert!(!lookalike(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_connection_may_name_what_is_of_one_hop_only() {
+        for name in
+            ["close", "keep-alive", "Upgrade", "TE", "HTTP2-Settings", "Proxy-Connection", "X-Own-Hop", "trailers"]
+        {
+            assert!(!is_end_to_end(name), "{name}");
+        }
+        for name in ["Cookie", "x_user_id", "Authorization", "Sec-Fetch-Site", "X-Forwarded-For", "Remote-User", "host"]
+        {
+            assert!(is_end_to_end(name), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_punctuation_and_no_case_hides_a_name(
+            at in 0..MANAGED.len(),
+            marks in prop::collection::vec("[-_.!#$%&'*+^`|~]{0,2}", 20),
+            upper in prop::collection::vec(any::<bool>(), 20),
+        ) {
+            let letter = |(at, letter): (usize, char)| if upper[at] { letter.to_ascii_uppercase() } else { letter };
+            let letters = MANAGED[at].chars().enumerate().map(letter);
+            let spelt: String = letters.zip(&marks).flat_map(|(letter, marks)| marks.chars().chain([letter])).collect();
+            prop_assert!(is_managed(&spelt), "{}", spelt);
+            prop_assert!(is_end_to_end(&spelt));
+            prop_assert!(HeaderName::from_bytes(spelt.as_bytes()).is_ok(), "it is a name that a client can send");
+        }
+
+        #[test]
+        fn any_text_can_be_asked_about(name in "\\PC{0,30}") {
+            let _ = (is_managed(&name), is_claim(&name), is_end_to_end(&name));
+        }
+    }
+}
