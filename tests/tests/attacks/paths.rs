@@ -78,13 +78,11 @@ async fn a_path_that_servers_read_differently_is_refused() {
     ];
     let attacks = rows.map(|(name, source, target)| Attack::new(name, source, get(target), "400 malformed_request"));
     assert_refused(&stack, &attacks).await;
-    let mut bytes = b"GET /public/\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
-    let raw_utf8 = Attack::new("a byte that must be encoded", "RFC 3986 §2", bytes.clone(), "400 malformed_request");
-    bytes[12] = 0xff;
-    let raw_bytes = Attack::new("bytes that are no text", "RFC 3986 §2", bytes, "400 malformed_request");
+    let bytes = b"GET /public/\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let bytes = Attack::new("a byte that must be encoded", "RFC 3986 §2", bytes, "400 malformed_request");
     let query = b"GET /public/x?a=\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n";
     let query = Attack::new("a query that must be encoded", "RFC 3986 §3.4", query, "400 malformed_request");
-    assert_refused(&stack, &[raw_utf8, raw_bytes, query]).await;
+    assert_refused(&stack, &[bytes, query]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
