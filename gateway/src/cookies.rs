@@ -216,6 +216,17 @@ impl Cookies {
     /// Whether a `Set-Cookie` of somebody else's would change one of ours.
     pub fn are_set_by(&self, set_cookie: &HeaderValue) -> bool {
         let pair = set_cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        self.begins(pair)
+    }
+
+    /// Whether a server may find one of ours in `crumb`, if only behind a comma, which parted cookies once
+    /// (RFC 2965 §3.3.4).
+    fn are_found_in(&self, crumb: &[u8]) -> bool {
+        crumb.split(|byte| *byte == b',').any(|part| self.begins(part))
+    }
+
+    /// Whether `pair` begins with one of our names.
+    fn begins(&self, pair: &[u8]) -> bool {
         match split(pair.trim_ascii()) {
             // What has no name is sent back as its value alone, which we would read (RFC 6265bis §5.7).
             (b"", value) => self.is_ours(split(value).0),
@@ -223,18 +234,24 @@ impl Cookies {
         }
     }
 
+    /// Whether a browser or a server may read `name` as one of ours: some drop blanks that are none to us, or read
+    /// `.` as `_`, so only letters and digits count.
     fn is_ours(&self, name: &[u8]) -> bool {
-        name.eq_ignore_ascii_case(self.access.0.as_bytes()) || name.eq_ignore_ascii_case(self.refresh.0.as_bytes())
+        [&self.access, &self.refresh].into_iter().any(|ours| folded(name).eq(folded(ours.0.as_bytes())))
     }
+}
+
+fn folded(name: &[u8]) -> impl Iterator<Item = u8> {
+    name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase)
 }
 
 /// What a server may see of the cookies of a request: all but ours, and but for what was one of ours before the
 /// names were changed: a refresh token is for nobody but us.
 pub fn of_others(ours: Option<&Cookies>, headers: &HeaderMap) -> Vec<u8> {
-    let is_ours = |(name, value): (&[u8], &[u8])| {
-        ours.is_some_and(|cookies| cookies.is_ours(name)) || refresh_token::has_shape(value)
+    let is_ours = |crumb: &[u8]| {
+        ours.is_some_and(|cookies| cookies.are_found_in(crumb)) || refresh_token::has_shape(split(crumb).1)
     };
-    lines(headers).filter(|crumb| !is_ours(split(crumb))).collect::<Vec<_>>().join(&b"; "[..])
+    lines(headers).filter(|crumb| !is_ours(crumb)).collect::<Vec<_>>().join(&b"; "[..])
 }
 
 /// The cookies of all `Cookie` lines, of which HTTP/2 may have many (RFC 9113 §8.2.3).

@@ -37,13 +37,15 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
         return Err(Malformed::SeveralCredentials);
     }
     let text = value.to_str().map_err(|_| Malformed::Credential)?;
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    let scheme_ends = text.find(|char: char| !char.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let (scheme, rest) = text.split_at(scheme_ends);
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Ok(None);
     }
-    match token.trim_start_matches(' ') {
-        "" => Err(Malformed::Credential),
-        token => Ok(Some(token)),
+    // What we would not read but a server behind us might, such as `Bearer<tab>…`, is not passed on unread.
+    match rest.trim_start_matches(' ') {
+        token if token.len() < rest.len() && !token.is_empty() => Ok(Some(token)),
+        _ => Err(Malformed::Credential),
     }
 }
 
@@ -65,7 +67,10 @@ mod tests {
         assert_eq!(read(&["bearer  abc"]), Ok(Some("abc".to_owned())));
         assert_eq!(read(&[]), Ok(None));
         assert_eq!(read(&["Basic YTpi"]), Ok(None));
-        assert_eq!(read(&["Bearer"]), Err(Malformed::Credential));
+        for bad in ["Bearer", "Bearer\tabc", "bearer,abc", "Bearer=abc", "Bearer:abc", "BEARER/abc"] {
+            assert_eq!(read(&[bad]), Err(Malformed::Credential), "{bad:?}");
+        }
+        assert_eq!(read(&["Bearers abc"]), Ok(None));
         assert_eq!(read(&["Bearer a", "Bearer b"]), Err(Malformed::SeveralCredentials));
     }
 }

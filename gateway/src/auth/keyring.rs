@@ -78,6 +78,7 @@ impl Keyring {
             verifying
                 .push(unusable("accepted", VerificationKey::read(given.algorithm, &given.key, given.kid.clone()))?);
         }
+        unusable("accepted", one_name_each(&verifying))?;
         let refresh = refresh_keys(store, tokens, now).await?;
         self.current.store(Some(Arc::new(Keys { signing, verifying, refresh })));
         Ok(())
@@ -86,6 +87,12 @@ impl Keyring {
 
 fn unusable<T>(what: &'static str, read: Result<T, KeyError>) -> Result<T, KeyringError> {
     read.map_err(|why| KeyringError::Key { what, why })
+}
+
+/// RFC 7517 §4.5: a name tells keys apart, or a token would be held against whichever comes first.
+fn one_name_each(keys: &[VerificationKey]) -> Result<(), KeyError> {
+    let mistaken = keys.iter().enumerate().any(|(at, key)| keys[..at].iter().any(|other| key.is_mistaken_for(other)));
+    if mistaken { Err(KeyError::NameTaken) } else { Ok(()) }
 }
 
 /// The key that signs, and all that verify.

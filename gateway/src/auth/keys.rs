@@ -26,6 +26,9 @@ pub enum KeyError {
     /// An HMAC secret that can be guessed.
     #[error("an HS256 secret needs at least 32 bytes")]
     TooShort,
+    /// Another key has its name, so that one of them would never be found.
+    #[error("another key has the same kid; give each its own")]
+    NameTaken,
 }
 
 /// A private key and its name.
@@ -148,6 +151,11 @@ impl VerificationKey {
         &self.kid
     }
 
+    /// Whether `other` is another key of the same name.
+    pub fn is_mistaken_for(&self, other: &Self) -> bool {
+        self.kid == other.kid && self.jwk != other.jwk
+    }
+
     /// The one algorithm that it is for.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -210,6 +218,16 @@ mod tests {
     fn a_shared_secret_is_never_published() {
         let key = SigningKey::read(Algorithm::Hs256, &Secret::new([7; 32]), None).unwrap();
         assert!(key.public().public_jwk().is_none());
+    }
+
+    #[test]
+    fn a_key_is_mistaken_for_another_of_its_name_but_not_for_itself() {
+        let named = |material: &Secret| {
+            SigningKey::read(Algorithm::Hs256, material, Some(Kid::parse("a").unwrap())).unwrap().public().clone()
+        };
+        let (one, other) = (named(&Secret::new([7; 32])), named(&Secret::new([8; 32])));
+        assert!(one.is_mistaken_for(&other));
+        assert!(!one.is_mistaken_for(&one));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Whether an access token holds: shape, key, signature, type, issuer, audience and dates, in that order.
-//! A [`Verified`] token can only be made here. Whether it was revoked since is a question for the store,
-//! asked by `auth.rs`.
+//! Whether an access token holds: size, shape, type, key and algorithm, which cost next to nothing; then the
+//! signature; then, since only who holds a key says them, issuer, audience, dates and names. A [`Verified`] token
+//! can only be made here. Whether it was revoked since is a question for the store, asked by `auth.rs`.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 
-use super::claims::{ACCESS_TOKEN_TYPE, Claims, Header};
+use super::claims::{Claims, Header};
 use super::keys::VerificationKey;
 use crate::clock::Timestamp;
 use crate::config::Tokens;
@@ -88,12 +88,19 @@ impl Verified {
 }
 
 /// Verifies `token` with one of `keys`.
+///
+/// What comes before the signature is settled without it, so that garbage, a token of another kind and one of an
+/// unknown key cost no signature check. An ECDSA signature (r, s) holds as (r, n − s) too, and is not refused for
+/// it: signers write both, and nothing here is told apart by the bytes of a token, only by `sid`, `jti` and `epoch`.
 pub fn verify(token: &str, keys: &[VerificationKey], terms: &Tokens, now: Timestamp) -> Result<Verified, VerifyError> {
     if token.len() > MAX_TOKEN {
         return Err(VerifyError::TooLong);
     }
     let (message, header, claims, signature) = split(token).ok_or(VerifyError::Malformed("three parts"))?;
     let header: Header = part(header, "header")?;
+    if !header.is_of_an_access_token() {
+        return Err(VerifyError::WrongType);
+    }
     let key = keys.iter().find(|key| key.kid().as_str() == header.kid).ok_or(VerifyError::UnknownKey)?;
     // RFC 8725 §3.1: the key decides the algorithm; the token only has to agree.
     if header.alg != key.algorithm().name() {
@@ -102,12 +109,10 @@ pub fn verify(token: &str, keys: &[VerificationKey], terms: &Tokens, now: Timest
     if !key.verify(message, signature) {
         return Err(VerifyError::BadSignature);
     }
-    if !header.typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE) {
-        return Err(VerifyError::WrongType);
-    }
     let claims: Claims = part(claims, "claims")?;
-    check(&claims, terms, now)?;
-    Ok(Verified { known: Arc::new(known(&claims)?) })
+    let expires_at = expiry(&claims, terms);
+    check(&claims, expires_at, terms, now)?;
+    Ok(Verified { known: Arc::new(known(&claims, expires_at)?) })
 }
 
 /// The signed message, its two parts, and the signature.
@@ -117,14 +122,26 @@ fn split(token: &str) -> Option<(&str, &str, &str, &str)> {
     (!claims.contains('.')).then_some((message, header, claims, signature))
 }
 
+/// A part of a token: base64url in its one spelling, UTF-8, one JSON object (RFC 7519 §7.2).
 fn part<T: serde::de::DeserializeOwned>(encoded: &str, name: &'static str) -> Result<T, VerifyError> {
     let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| VerifyError::Malformed(name))?;
-    serde_json::from_slice(&bytes).map_err(|_| VerifyError::Malformed(name))
+    let text = std::str::from_utf8(&bytes).map_err(|_| VerifyError::Malformed(name))?;
+    // serde would take a list of the values for an object, too.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(VerifyError::Malformed(name));
+    }
+    serde_json::from_str(text).map_err(|_| VerifyError::Malformed(name))
 }
 
-fn check(claims: &Claims, terms: &Tokens, now: Timestamp) -> Result<(), VerifyError> {
-    let expires_at = Timestamp::from_secs(claims.exp);
-    let begins_at = Timestamp::from_secs(claims.nbf.unwrap_or(claims.iat).max(claims.iat));
+/// When a token ends: no later than one that is issued now could, whatever it says, since a revocation is
+/// remembered for no longer. So a shorter `access_ttl` holds for tokens that are out already.
+fn expiry(claims: &Claims, terms: &Tokens) -> Timestamp {
+    Timestamp::from_secs(claims.exp).min(Timestamp::from_secs(claims.iat).after(terms.access_ttl))
+}
+
+fn check(claims: &Claims, expires_at: Timestamp, terms: &Tokens, now: Timestamp) -> Result<(), VerifyError> {
+    let dates = [Some(claims.iat), claims.nbf, claims.auth_time];
+    let begins_at = Timestamp::from_secs(dates.into_iter().flatten().fold(claims.iat, i64::max));
     match () {
         () if claims.iss != terms.issuer => Err(VerifyError::WrongIssuer),
         () if !claims.aud.includes(&terms.audience) => Err(VerifyError::WrongAudience),
@@ -134,11 +151,13 @@ fn check(claims: &Claims, terms: &Tokens, now: Timestamp) -> Result<(), VerifyEr
     }
 }
 
-fn known(claims: &Claims) -> Result<Known, VerifyError> {
-    let Claims { iss: _, aud: _, sub, sid, jti, iat, exp, auth_time, nbf: _, epoch, roles, scope } = claims;
+fn known(claims: &Claims, expires_at: Timestamp) -> Result<Known, VerifyError> {
+    let Claims { iss: _, aud: _, sub, sid, jti, iat, exp: _, auth_time, nbf: _, epoch, roles, scope, others: _ } =
+        claims;
     let malformed = |name| move |_| VerifyError::Malformed(name);
     let roles = roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>().map_err(malformed("roles"))?;
-    let scopes = scope.split_ascii_whitespace().map(Scope::parse).collect::<Result<_, _>>();
+    // RFC 6749 §3.3: one space between two, and no other whitespace.
+    let scopes = scope.split(' ').filter(|_| !scope.is_empty()).map(Scope::parse).collect::<Result<_, _>>();
     Ok(Known {
         subject: Subject::parse(sub).map_err(malformed("sub"))?,
         sid: SessionId::parse(sid).map_err(malformed("sid"))?,
@@ -147,7 +166,7 @@ fn known(claims: &Claims) -> Result<Known, VerifyError> {
         grants: Grants { roles, scopes: scopes.map_err(malformed("scope"))? },
         authenticated_at: Timestamp::from_secs(auth_time.unwrap_or(*iat)),
         issued_at: Timestamp::from_secs(*iat),
-        expires_at: Timestamp::from_secs(*exp),
+        expires_at,
     })
 }
 

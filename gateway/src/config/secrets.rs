@@ -75,6 +75,9 @@ pub(super) fn hmac_secret(value: &Value<'_>) -> Read<Secret> {
     if bytes.len() < HMAC_BYTES {
         return Err(value.refuse(format_args!("this secret has {} bytes, but needs 32; {REMEDY}", bytes.len())));
     }
+    if is_a_key(bytes) {
+        return Err(value.refuse(format_args!("this holds a key, which others may know, and no secret; {REMEDY}")));
+    }
     if is_well_known(bytes) {
         return Err(value.refuse(format_args!("this secret is well known or a placeholder; {REMEDY}")));
     }
@@ -92,6 +95,11 @@ pub(super) fn bearer_token(value: &Value<'_>) -> Read<Secret> {
         return Err(value.refuse("this secret can't be sent in a header; make one by `openssl rand -base64 48`"));
     }
     Ok(secret)
+}
+
+/// A key in PEM or JWK. As an HMAC secret, a public one would let anybody sign (CVE-2015-9235 by configuration).
+fn is_a_key(bytes: &[u8]) -> bool {
+    ["-----BEGIN ", "\"kty\""].iter().any(|mark| bytes.windows(mark.len()).any(|window| window == mark.as_bytes()))
 }
 
 /// Words that random text does not hold, but samples, defaults and placeholders do.

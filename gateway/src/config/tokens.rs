@@ -30,9 +30,10 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// How long revocations must be remembered.
+    /// How long revocations must be remembered: a token may come from a clock that is ahead by the leeway, and is
+    /// taken for as long after its end.
     pub fn memory(&self) -> Memory {
-        Memory { access_life: self.access_ttl + self.leeway }
+        Memory { access_life: self.access_ttl + 2 * self.leeway }
     }
 }
 

@@ -45,7 +45,21 @@ fn ours_are_read_among_others_and_on_several_lines() {
 fn a_server_sees_every_cookie_but_ours() {
     let left = |lines: &[&str]| String::from_utf8(of_others(Some(&cookies()), &headers(lines))).unwrap();
     assert_eq!(left(&["a=1; __Host-access=x; b=2", "__Host-refresh=y", "c"]), "a=1; b=2; c");
-    assert_eq!(left(&["__HOST-ACCESS =x;__host-refresh"]), "", "nor what it may take for them");
+    for taken_for_ours in [
+        "__HOST-ACCESS =x;__host-refresh",
+        "=__Host-access=x",
+        "\u{2000}__Host-access=x",
+        "__Host-access\u{85}=x",
+        "__Host.access=x",
+        "__Host_access=x",
+        "\"__Host-access\"=x",
+        "a=\"; __Host-access=x; \"",
+        "$Version=1, __Host-access=x",
+    ] {
+        let left = left(&[taken_for_ours]);
+        assert!(!left.contains("access"), "{taken_for_ours:?}: {left:?}");
+    }
+    assert_eq!(left(&["a=1, b=2; accessory=3; access=4"]), "a=1, b=2; accessory=3; access=4");
     assert_eq!(left(&[]), "");
     let token = RefreshKeys::new(&Secret::new([1; 32]), &[]).derive(SessionId::from_bytes([7; 16]), 3);
     let old = headers(&[&format!("old-name={}; b=2", token.expose())]);

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Session;
 use super::refresh_token::RefreshToken;
-use crate::auth::claims::{Audience, Claims};
+use crate::auth::claims::{Audience, Claims, Others};
 use crate::auth::keyring::Keys;
 use crate::clock::Timestamp;
 use crate::config::Tokens;
@@ -138,5 +138,6 @@ fn claims(terms: &Tokens, known: &Known) -> Claims {
         epoch: *epoch,
         roles: grants.roles.iter().map(Role::to_string).collect(),
         scope: scopes.join(" "),
+        others: Others,
     }
 }

@@ -121,6 +121,8 @@ fn derive(key: &hmac::Key, sid: SessionId, generation: u32) -> RefreshToken {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn keys() -> RefreshKeys {
@@ -171,6 +173,42 @@ mod tests {
             spoilt.replace_range(place..=place, &with);
             proptest::prop_assert_eq!(keys().read(&spoilt).is_some(), spoilt == token.expose(), "{}", spoilt);
         }
+    }
+
+    #[test]
+    fn a_token_has_one_spelling() {
+        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let token = keys().derive(SID, 4);
+        let (rest, last) = token.expose().split_at(TEXT_LENGTH - 1);
+        let place = ALPHABET.iter().position(|byte| [*byte] == last.as_bytes()).unwrap();
+        for spare_bits in 1..4 {
+            let other = format!("{rest}{}", char::from(ALPHABET[place + spare_bits]));
+            assert_eq!(keys().read(&other), None, "{spare_bits}");
+            assert!(!has_shape(other.as_bytes()), "{spare_bits}");
+        }
+        for other in [format!("{rest}="), format!("{rest} "), format!(" {rest}"), token.expose().replace('-', "+")] {
+            assert!(other == token.expose() || keys().read(&other).is_none(), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_session_and_generation_reads_back(sid: [u8; 16], generation in 0..u32::MAX) {
+            let token = keys().derive(SessionId::from_bytes(sid), generation);
+            let presented = keys().read(token.expose()).unwrap();
+            prop_assert_eq!((presented.sid, presented.generation), (SessionId::from_bytes(sid), generation));
+            prop_assert!(has_shape(token.expose().as_bytes()));
+        }
+
+        #[test]
+        fn no_text_is_taken_for_a_token(raw in "(AQ[A-Za-z0-9_-]{69}|\\PC{0,80})") {
+            prop_assert_eq!(keys().read(&raw), None);
+        }
+    }
+
+    #[test]
+    fn the_last_generation_has_no_successor_and_is_refused() {
+        assert_eq!(keys().read(keys().derive(SID, u32::MAX).expose()), None);
     }
 
     #[test]

@@ -40,9 +40,11 @@ impl<W: Write> Write for Escaped<W> {
     }
 }
 
-/// Control characters, line and paragraph separators, and what turns the direction of writing.
+/// Control characters, line and paragraph separators, what turns the direction of writing, and what nobody sees.
 fn misleads(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    char.is_control()
+        || matches!(char, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(char, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -56,6 +58,7 @@ mod tests {
             ("one\nINFO two", r"one\nINFO two"),
             ("\r\u{1b}[2J\u{9b}", r"\r\u{1b}[2J\u{9b}"),
             ("user\u{202e}nimda", r"user\u{202e}nimda"),
+            ("ad\u{200b}min\u{feff}", r"ad\u{200b}min\u{feff}"),
             ("", ""),
         ] {
             let mut written = String::new();
