@@ -25,7 +25,7 @@ impl Attack {
 
     /// Carries it out: what is wrong with how it was met, if anything is. It must be answered once, with its refusal,
     /// the connection closed, and nothing forwarded.
-    async fn flaw(&self, stack: &Stack) -> Option<String> {
+    pub async fn flaw(&self, stack: &Stack) -> Option<String> {
         let before = stack.recorder.seen().len();
         let answer = raw(stack.address(), &self.bytes).await;
         let (status, reason) = self.refusal.split_once(' ').unwrap_or((self.refusal, ""));

@@ -45,8 +45,22 @@ impl Forge {
     /// # Panics
     /// If the key does not sign.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
-        let message =
-            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        self.sign_text(&header.to_string(), claims.to_string())
+    }
+
+    /// The same of exactly these bytes, be they JSON or not.
+    ///
+    /// # Panics
+    /// If the key does not sign.
+    pub fn sign_text(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
+        self.sign_message(&format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims)))
+    }
+
+    /// Whatever this is, and its real signature.
+    ///
+    /// # Panics
+    /// If the key does not sign.
+    pub fn sign_message(&self, message: &str) -> String {
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, Algorithm::ES256);
         format!("{message}.{}", signature.expect("the key signs"))
     }

@@ -4,8 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing where something must be has failed")]
 
 mod differential;
+mod enumeration;
 mod headers;
 mod hosts;
 mod http2;
+mod injection;
 mod paths;
 mod responses;
+mod sessions;
+mod tokens;
