@@ -6,11 +6,17 @@
 //! # Attacks, and what answers each
 //! | attack | answer |
 //! |---|---|
-//! | algorithm confusion, `alg: none` | the key decides the algorithm: `verify::tests::a_public_key_is_no_hmac_secret` |
-//! | a key that the token brings along (`jwk`, `jku`, `x5u`), `crit` | unknown header fields are refused: `the_header_must_be_one_of_ours` |
-//! | an identity or refresh token as access token | `typ` must be `at+jwt`; refresh tokens are no JWTs |
-//! | claims of wrong types, twice, or missing | strict types: `each_claim_must_hold` |
-//! | a subject that breaks a header or a log line | [`crate::ids::Subject`] holds visible ASCII only |
+//! | algorithm confusion, `alg: none`, another kind of key | the key decides the algorithm: `the_key_decides_the_algorithm`, `a_key_is_for_one_algorithm_and_one_name` |
+//! | a public key as HMAC secret by configuration | `config/secrets.rs` takes no key for a secret |
+//! | a key that the token brings along (`jwk`, `jku`, `x5u`), `crit` | unknown header fields are refused: `a_token_brings_no_key_and_names_one_of_ours` |
+//! | an identity or refresh token as access token | `typ` must be `at+jwt`; refresh tokens are no JWTs: `a_header_is_one_object_with_each_member_once` |
+//! | a token of somebody else's, or for somebody else | `iss` and `aud` to the letter: `a_token_is_by_us_and_for_us` |
+//! | a signature of zeros, twisted, or spelt otherwise | the library's check, canonical base64: `a_signature_is_the_keys_own_in_its_one_spelling` |
+//! | claims of wrong types, twice, null, or missing | strict types: `dates_are_whole_numbers_that_hold_now`, `claims_are_one_object_with_each_claim_once` |
+//! | a token that outlives the memory of its revocation | it ends with `access_ttl`, whatever it says: `a_token_lives_no_longer_than_one_of_today` |
+//! | a subject that breaks a header or a log line | [`crate::ids::Subject`] holds visible ASCII only: `names_in_a_token_are_safe_bytes_of_a_header` |
+//! | a storm of garbage | what needs no signature to be refused costs none: `what_needs_no_signature_to_be_refused_costs_none` |
+//! | a tossed cookie, a planted session | two of one name are refused, a login opens its own: `tests/attacks/sessions.rs` |
 //! | a spoofed `X-User-Id` | `identity.rs` drops every alias before it sets ours |
 //! | a spoofed `X-Forwarded-For` | `inbound/client.rs` believes trusted proxies only |
 //! | a stolen refresh token | `session::rotate`: reuse ends the session for thief and owner alike |

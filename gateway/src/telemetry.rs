@@ -17,6 +17,7 @@ use crate::config::{LogFormat, Telemetry};
 
 mod access;
 mod file;
+mod json;
 mod queue;
 mod redact;
 mod text;
@@ -137,7 +138,10 @@ where
 {
     let layer = fmt::layer().with_writer(writer).with_ansi(false);
     match format {
-        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).with_filter(filter).boxed(),
+        LogFormat::Json => {
+            let layer = layer.json().flatten_event(true).with_current_span(false).map_event_format(json::Plain);
+            layer.with_filter(filter).boxed()
+        }
         LogFormat::Text => layer.fmt_fields(text::fields()).with_filter(filter).boxed(),
     }
 }

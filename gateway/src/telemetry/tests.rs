@@ -75,6 +75,18 @@ fn a_client_can_not_write_lines_of_its_own() {
 }
 
 #[test]
+fn json_escapes_what_poses_as_a_line_and_means_the_same() {
+    let agent = "a\u{85}b\u{2028}c\u{9b}2J\u{202e}d\u{7f}\u{e0041}\u{1b}é";
+    let text = Captured::default().during(LogFormat::Json, Box::new(audible(tracing::Level::INFO)), || {
+        line("/posts", agent);
+    });
+    let (line, end) = text.split_at(text.len() - 1);
+    assert!(end == "\n" && !line.contains(char::is_control), "{text:?}");
+    assert!(!line.contains(['\u{2028}', '\u{202e}', '\u{e0041}']) && line.contains('é'), "{text:?}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(line).unwrap()["user_agent"], agent);
+}
+
+#[test]
 fn each_stream_has_its_file_and_errors_stand_in_one() {
     let belongs = |stream| {
         Captured::default().during(LogFormat::Text, belongs_to(stream, tracing::Level::INFO), || {

@@ -1,5 +1,5 @@
 //! The fields of a text line, with what could pose as another line or move a terminal's cursor escaped.
-//! JSON needs none of this, since its strings are escaped by definition.
+//! JSON escapes less than that by itself; see `json.rs`.
 
 use std::fmt::{self, Debug, Write};
 
@@ -41,7 +41,7 @@ impl<W: Write> Write for Escaped<W> {
 }
 
 /// Control characters, line and paragraph separators, what turns the direction of writing, and what nobody sees.
-fn misleads(char: char) -> bool {
+pub(super) fn misleads(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(char, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')

@@ -58,6 +58,7 @@ fn env(name: &str) -> Option<String> {
         "PRIVATE_KEY" => "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned(),
         "PUBLIC_KEY" => "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".to_owned(),
         "SEC1_KEY" => "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n".to_owned(),
+        "JWK" => r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#.to_owned(),
         "LINE_BREAK" => "one\r\nX-User-Id: admin".to_owned(),
         _ => return None,
     })

@@ -22,6 +22,8 @@ fn a_secret_that_could_be_guessed_is_refused() {
         ("repeated", r#"{ env = "REPEATED" }"#),
         ("sequence", r#"{ env = "SEQUENCE" }"#),
         ("jwt_io", r#"{ env = "JWT_IO" }"#),
+        ("public_key", r#"{ env = "PUBLIC_KEY" }"#),
+        ("jwk", r#"{ env = "JWK" }"#),
         ("empty", r#"{ env = "EMPTY" }"#),
         ("unset", r#"{ env = "NOT_SET" }"#),
         ("no_name", r#"{ env = "hunter2-hunter2" }"#),
@@ -39,6 +41,8 @@ fn a_secret_that_could_be_guessed_is_refused() {
     repeated: portcullis.toml:10 tokens.key: this secret is too regular to be random; make one by `openssl rand -base64 48`
     sequence: portcullis.toml:10 tokens.key: this secret is too regular to be random; make one by `openssl rand -base64 48`
     jwt_io: portcullis.toml:10 tokens.key: this secret is well known or a placeholder; make one by `openssl rand -base64 48`
+    public_key: portcullis.toml:10 tokens.key: this holds a key, which others may know, and no secret; make one by `openssl rand -base64 48`
+    jwk: portcullis.toml:10 tokens.key: this holds a key, which others may know, and no secret; make one by `openssl rand -base64 48`
     empty: portcullis.toml:10 tokens.key.env: the environment variable "EMPTY" is not set; set it
     unset: portcullis.toml:10 tokens.key.env: the environment variable "NOT_SET" is not set; set it
     no_name: portcullis.toml:10 tokens.key.env: this is no name of an environment variable; write letters, digits and "_"

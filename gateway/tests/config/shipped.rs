@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portcullis::config::{self, Config, ConfigErrors};
+use portcullis::limit::{Limit, LimitBy};
 use portcullis::routing::{Route, RouteTable, Target};
 use toml::{Table, Value};
 
@@ -98,10 +99,24 @@ fn the_quickstart_means_what_it_says() {
     password: PUT */auth/password Authenticated -> backend/users/me/password user=20x600/User, ends the caller's other sessions
     account: GET,PUT */users/me Authenticated -> backend user=20x600/User
     account-delete: DELETE */users/me Authenticated -> backend user=20x600/User, ends all sessions of the caller
-    name-taken: GET */users/exists/{name} Public -> backend readers=100x100/Address
+    name-taken: GET */users/exists/{name} Public -> backend names=20x3000/Address
     posts-read: GET */posts/* Optional -> backend readers=100x100/Address user=20x600/User
     posts-write: POST,PUT,DELETE */posts/* Authenticated -> backend user=20x600/User
     "#);
+}
+
+#[test]
+fn nobody_gets_to_ask_for_many_names() {
+    let mut tellers = 0;
+    for path in shipped() {
+        let config = load(&fs::read_to_string(&path).unwrap()).unwrap();
+        for route in config.routes.iter().filter(|route| matches!(route.id.as_str(), "register" | "name-taken")) {
+            let slow = |limit: &Arc<Limit>| limit.by == LimitBy::Address && limit.quota.interval_micros() >= 3_000_000;
+            assert!(route.limits.iter().any(slow), "{}: {}", path.display(), route.id);
+            tellers += 1;
+        }
+    }
+    assert!(tellers >= 3, "{tellers} routes tell whether a name is taken");
 }
 
 #[test]

@@ -87,6 +87,11 @@ impl Stand {
     /// Where a listener says that it listens.
     fn listening(&self, listener: &str) -> Option<String> {
         let lines = self.logs();
+        let mark =
+            if listener == "admin" { "admin listening address=" } else { "listening listener=\"public\" address=" };
+        if let Some(rest) = lines.lines().find_map(|line| Some(line.split_once(mark)?.1)) {
+            return Some(rest.to_owned());
+        }
         let mut objects = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let named = |object: &serde_json::Value| match listener {
             "admin" => object["message"] == "admin listening",
