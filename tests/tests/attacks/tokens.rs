@@ -690,7 +690,7 @@ async fn claims_are_one_object_with_each_claim_once() {
         (
             "a list of the values",
             "RFC 7519 §4",
-            Value::from_iter(claims.as_object().unwrap().values().cloned()).to_string(),
+            claims.as_object().unwrap().values().cloned().collect::<Value>().to_string(),
         ),
         ("no object", "RFC 7519 §4", "null".to_owned()),
         ("an empty object", "RFC 7519 §4", "{}".to_owned()),

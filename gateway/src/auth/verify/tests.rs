@@ -162,7 +162,7 @@ fn a_token_lives_no_longer_than_one_of_today() {
 fn a_part_is_an_object_and_nothing_else() {
     let key = key(Algorithm::Es256);
     let (kid, good) = (key.public().kid().as_str(), claims());
-    let list = |object: &Value, names: &[&str]| Value::from_iter(names.iter().map(|name| object[name].clone()));
+    let list = |object: &Value, names: &[&str]| names.iter().map(|name| object[name].clone()).collect::<Value>();
     let order = ["iss", "aud", "sub", "sid", "jti", "iat", "exp", "iat", "iat", "epoch", "roles", "scope"];
     assert_eq!(outcome(&key, &signed(&key, &json!(["at+jwt", "ES256", kid]), &good.to_string())), "malformed");
     assert_eq!(outcome(&key, &signed(&key, &header(&key), &list(&good, &order).to_string())), "malformed");
