@@ -20,8 +20,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::descriptors::AcceptError;
 use crate::ids::RequestId;
 use crate::metrics::Metrics;
+use crate::panics::{self, Panicked};
 use crate::problem::{Denied, Problem};
 use crate::reply::Reply;
 
@@ -68,9 +70,17 @@ impl AdminServer {
             while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
                 match accepted {
                     Ok((stream, peer)) => {
-                        connections.spawn(serve(stream, peer.ip(), parts.clone(), stop.clone()));
+                        let (parts, stop) = (parts.clone(), stop.clone());
+                        connections.spawn(async move {
+                            let metrics = Arc::clone(&parts.metrics);
+                            let outcome = panics::caught(serve(stream, peer.ip(), parts, stop)).await;
+                            outcome.unwrap_or_else(|Panicked| metrics.panicked("admin"));
+                        });
                     }
-                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    Err(error) => {
+                        parts.metrics.accept_failed("admin", AcceptError::of(&error).name());
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
                 }
             }
         });

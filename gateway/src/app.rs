@@ -33,12 +33,15 @@ use crate::store::measured::Measured;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
 use crate::streams::{Cause, Streams};
+use crate::telemetry::Lost;
 use crate::webhook::Webhook;
 
 mod background;
 
 /// How often the store is asked whether it works.
 const PING: Duration = Duration::from_secs(1);
+/// How often lost log lines are counted.
+const LOGS: Duration = Duration::from_secs(1);
 /// How soon keys are asked for again while there are none.
 const KEYS_RETRY: Duration = Duration::from_millis(250);
 /// Why a gateway can't start, or can't take another configuration.
@@ -83,13 +86,18 @@ pub struct App {
 impl App {
     /// Builds and starts everything: it serves when this returns.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, AppError> {
-        let metrics = Arc::new(Metrics::new());
         let store = open_store(&config.store).await?;
+        Self::start_with(store, config, clock).await
+    }
+
+    /// [`App::start`] with a store that is open already, in place of the one that `config` names.
+    pub async fn start_with(store: Arc<dyn Store>, config: Config, clock: Clock) -> Result<Self, AppError> {
+        let metrics = Arc::new(Metrics::new());
         let store: Arc<dyn Store> = Arc::new(Measured::new(store, Arc::clone(&metrics)));
         let limiter = Arc::new(Limiter::new(Arc::clone(&store), Arc::clone(&metrics)));
         let audit = Arc::new(Audit::new(Arc::clone(&metrics), Webhook::new(clock.clone(), Arc::clone(&metrics))));
         audit.webhook.apply(config.webhook.as_ref());
-        let lasting = Lasting { store, limiter, metrics: Arc::clone(&metrics), audit };
+        let lasting = Lasting { store, limiter, metrics: Arc::clone(&metrics), audit, counts: Arc::default() };
         let keyring = Keyring::default();
         first_keys(&keyring, &config, &lasting, &clock).await?;
         let readiness = Arc::new(Readiness::default());
@@ -200,6 +208,15 @@ impl App {
         drained && revoked
     }
 
+    /// Keeps counting the log lines that are lost.
+    pub fn watch_logs(&self, lost: Lost) {
+        let metrics = Arc::clone(&self.lasting.metrics);
+        self.every(Duration::ZERO, move || {
+            metrics.log_lines_lost(lost.lines());
+            std::future::ready(LOGS)
+        });
+    }
+
     /// Keeps asking the store whether it works.
     fn watch_store(&self) {
         let (store, readiness) = (Arc::clone(&self.lasting.store), Arc::clone(&self.readiness));
@@ -256,7 +273,7 @@ impl App {
     where
         F: Future<Output = Duration> + Send + 'static,
     {
-        tokio::spawn(background::repeat(self.background.clone(), first, step));
+        tokio::spawn(background::repeat(self.background.clone(), Arc::clone(&self.lasting.metrics), first, step));
     }
 }
 

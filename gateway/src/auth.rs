@@ -20,8 +20,10 @@
 //! | a spoofed `X-User-Id` | `identity.rs` drops every alias before it sets ours |
 //! | a spoofed `X-Forwarded-For` | `inbound/client.rs` believes trusted proxies only |
 //! | a stolen refresh token | `session::rotate`: reuse ends the session for thief and owner alike |
+//! | a storm of bad signatures | `bad_tokens`: an address waits after so many, tokens that held before still pass |
 //! | a revoked token while the store is gone | 503, unless the route says `without_store = "signature_only"` |
 
+pub mod bad_tokens;
 mod browser;
 pub mod claims;
 pub mod credential;
@@ -29,7 +31,11 @@ pub mod keyring;
 pub mod keys;
 pub mod verify;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 
 pub use verify::VerifyError;
 
@@ -37,6 +43,7 @@ use crate::clock::Timestamp;
 use crate::config::Tokens;
 use crate::cookies::Cookies;
 use crate::inbound::Inbound;
+use crate::limit::Quota;
 use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::outgoing::Outgoing;
@@ -45,6 +52,7 @@ use crate::problem::Denied;
 use crate::routing::{Route, WithoutStore};
 use crate::session::renewal::Renewals;
 use crate::store::{Check, Standing, Store};
+use bad_tokens::BadTokens;
 use browser::Visit;
 use credential::Credential;
 use keyring::Keyring;
@@ -66,9 +74,18 @@ pub struct Authenticator {
     pub cookies: Option<Arc<Cookies>>,
     /// Spends refresh tokens.
     pub renewals: Renewals,
+    /// Knows who sends tokens whose signatures do not hold.
+    pub bad_tokens: Arc<BadTokens>,
+    /// How many of those an address may send.
+    pub bad_token_quota: Quota,
 }
 
 impl Authenticator {
+    /// Whether a request with these headers brings anything that could be a token, good or bad.
+    pub fn are_approached_by(&self, headers: &HeaderMap) -> bool {
+        headers.contains_key(AUTHORIZATION) || self.cookies.as_ref().is_some_and(|cookies| cookies.are_in(headers))
+    }
+
     /// Who sends `request`, as far as `route` wants to know; what is to travel with the answer is added to
     /// `outgoing`.
     pub async fn identify(
@@ -98,7 +115,7 @@ impl Authenticator {
         let cookies = self.cookies.as_deref().filter(|_| route.cookies);
         match (credential::read(request.headers, cookies)?, cookies) {
             (Credential::Bearer(token), _) => {
-                let verified = self.verify(token, now)?;
+                let verified = self.verify(token, request.client, now)?;
                 self.standing_caller(route, &verified, now, outgoing).await
             }
             (Credential::Cookies(held), Some(cookies)) => {
@@ -121,9 +138,22 @@ impl Authenticator {
         standing.map(|()| Caller::Known(Arc::clone(verified.known())))
     }
 
-    fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, Denied> {
+    /// What `token` says, if it holds. An address from which many came that did not has to wait.
+    fn verify(&self, token: &str, client: IpAddr, now: Timestamp) -> Result<Verified, Denied> {
         let keys = self.keyring.current()?;
-        verify::verify(token, &keys.verifying, &self.tokens, now).map_err(|error| {
+        if let Err(wait) = self.bad_tokens.may_check(token, client, self.bad_token_quota, now) {
+            self.metrics.token_verified("unchecked");
+            return Err(Denied::TooManyBadTokens { wait });
+        }
+        let verified = verify::verify(token, &keys.verifying, &self.tokens, now);
+        match &verified {
+            Ok(_) => self.bad_tokens.held(token),
+            // Only what a signature was computed for: whatever else is wrong costs next to nothing to find out, or needs
+            // a token that we issued.
+            Err(VerifyError::BadSignature) => self.bad_tokens.failed(client, self.bad_token_quota, now),
+            Err(_) => {}
+        }
+        verified.map_err(|error| {
             self.metrics.token_verified(error.outcome());
             Denied::BadToken(error)
         })

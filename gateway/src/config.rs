@@ -14,6 +14,8 @@ use toml::de::DeTable;
 use self::reader::Reading;
 use crate::cookies::Cookies;
 use crate::ids::UpstreamId;
+use crate::limit::Quota;
+use crate::overload::Capacity;
 use crate::pages;
 use crate::routing::Route;
 use crate::secret::Secret;
@@ -88,6 +90,8 @@ pub struct Config {
     pub cap: Option<Cap>,
     /// Pages for people, if there are any.
     pub pages: Option<Pages>,
+    /// How much may be on its way at once.
+    pub overload: Overload,
     /// Pools of servers.
     pub upstreams: BTreeMap<UpstreamId, Upstream>,
     /// The routes, the gateway's own endpoints among them, in the order of the file.
@@ -153,6 +157,17 @@ pub enum StoreConfig {
 pub struct Revocation {
     /// How often it is asked about open streams.
     pub stream_interval: Duration,
+}
+
+/// How much may be on its way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overload {
+    /// Requests.
+    pub requests: Capacity,
+    /// tunnels and streams of events, which wait more than they work.
+    pub streams: Capacity,
+    /// How many tokens with signatures that do not hold an address may send.
+    pub bad_tokens: Quota,
 }
 
 /// Pages for people.

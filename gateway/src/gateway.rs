@@ -12,7 +12,7 @@ use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use crate::clock::Clock;
 use crate::connection::entrance::Entrance;
@@ -23,6 +23,8 @@ use crate::inbound::client::Origin;
 use crate::journey::Journey;
 use crate::limiter::{Limiter, Uncounted};
 use crate::metrics::Metrics;
+use crate::overload::{Full, Rank};
+use crate::panics::{self, Panicked};
 use crate::policy::{Permit, Policy};
 use crate::problem::{Denied, Problem};
 use crate::reply::{self, Reply};
@@ -61,6 +63,46 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Reads the request safely: where it comes from, and in one way only.
+    fn read(session: &mut Session, journey: &mut Journey) -> Result<()> {
+        let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+        let secure = Entrance::of(session).is_some_and(|entrance| entrance.secure);
+        let request = session.req_header_mut();
+        let peer = peer.ok_or_else(|| Error::explain(pingora::InternalError, "a connection without an address"))?;
+        journey.origin = Origin::read(peer, secure, &request.headers, &journey.snapshot.trusted_proxies);
+        journey.request_id = journey.origin.request_id(&request.headers);
+        journey.reading = exchange::canonicalise(request);
+        if journey.reading.is_err() {
+            session.set_keepalive(None); // Where one request was ambiguous, so is where the next one begins.
+        }
+        Ok(())
+    }
+
+    /// Admits the request, or refuses it; serves what is meant for the gateway itself.
+    async fn decide(&self, session: &mut Session, journey: &mut Journey) -> Result<bool> {
+        let request = exchange::inbound(session.req_header(), &journey.origin);
+        if let Err(denied) = Self::enter(&request, journey) {
+            return self.refuse(session, journey, &denied).await;
+        }
+        if let Some(reply) = self.preflight(&request, journey) {
+            return exchange::answer(session, journey, reply).await.map(|()| ANSWERED);
+        }
+        let permit = match self.admit(&request, journey).await {
+            Ok(permit) => permit,
+            Err(denied) => return self.refuse(session, journey, &denied).await,
+        };
+        match permit.route().target {
+            Target::Endpoint(endpoint) => {
+                journey.permit = Some(permit.clone());
+                self.serve(endpoint, &permit, session, journey).await
+            }
+            Target::Upstream { .. } => {
+                journey.permit = Some(permit);
+                Ok(CONTINUE)
+            }
+        }
+    }
+
     /// Whether a request may pass. Cheapest refusal first: an unknown route costs nothing, and the store is
     /// asked only about a token whose signature and dates already hold.
     async fn admit(&self, request: &Inbound<'_>, journey: &mut Journey) -> Result<Permit, Denied> {
@@ -81,7 +123,28 @@ impl Gateway {
         let takes = Limiter::by_sender(route, request.client);
         snapshot.limiter.take(&takes, uncounted, journey.now, &mut journey.outgoing.readings).await?;
         let caller = snapshot.auth.identify(route, request, journey.now, &mut journey.outgoing).await?;
+        let may_stay = journey.place.as_ref().is_none_or(|place| snapshot.requests.lets_stay(place));
+        if caller.known().is_none() && !may_stay {
+            return Err(Denied::Overloaded(Full::Gateway));
+        }
         Policy::permit(route, caller)
+    }
+
+    /// Has the request take its place before anything is done for it. One that brings no token is a stranger's, for whom
+    /// not all places are; one that brings a bad one is found out soon.
+    fn enter(request: &Inbound<'_>, journey: &mut Journey) -> Result<(), Denied> {
+        let Snapshot { auth, requests, .. } = &*journey.snapshot;
+        let rank = if auth.are_approached_by(request.headers) { Rank::Known } else { Rank::Stranger };
+        journey.place = Some(requests.enter(rank).ok_or(Denied::Overloaded(Full::Gateway))?);
+        Ok(())
+    }
+
+    /// Does a step of the journey. One that panics fails like any other: it is answered by `fail_to_proxy`.
+    async fn step<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        panics::caught(work).await.unwrap_or_else(|Panicked| {
+            self.metrics.panicked("request");
+            Err(Error::new(ErrorType::Custom(failure::PANIC)))
+        })
     }
 
     /// The answer to a preflight, if the request that is to come takes a route with terms for other pages. It
@@ -156,44 +219,17 @@ impl ProxyHttp for Gateway {
 
     /// Reads the request safely: where it comes from, and in one way only.
     async fn early_request_filter(&self, session: &mut Session, journey: &mut Journey) -> Result<()> {
-        let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let secure = Entrance::of(session).is_some_and(|entrance| entrance.secure);
-        let request = session.req_header_mut();
-        let peer = peer.ok_or_else(|| Error::explain(pingora::InternalError, "a connection without an address"))?;
-        journey.origin = Origin::read(peer, secure, &request.headers, &journey.snapshot.trusted_proxies);
-        journey.request_id = journey.origin.request_id(&request.headers);
-        journey.reading = exchange::canonicalise(request);
-        if journey.reading.is_err() {
-            session.set_keepalive(None); // Where one request was ambiguous, so is where the next one begins.
-        }
-        Ok(())
+        self.step(async { Self::read(session, journey) }).await
     }
 
     /// Admits the request, or refuses it; serves what is meant for the gateway itself.
     async fn request_filter(&self, session: &mut Session, journey: &mut Journey) -> Result<bool> {
-        let request = exchange::inbound(session.req_header(), &journey.origin);
-        if let Some(reply) = self.preflight(&request, journey) {
-            return exchange::answer(session, journey, reply).await.map(|()| ANSWERED);
-        }
-        let permit = match self.admit(&request, journey).await {
-            Ok(permit) => permit,
-            Err(denied) => return self.refuse(session, journey, &denied).await,
-        };
-        match permit.route().target {
-            Target::Endpoint(endpoint) => {
-                journey.permit = Some(permit.clone());
-                self.serve(endpoint, &permit, session, journey).await
-            }
-            Target::Upstream { .. } => {
-                journey.permit = Some(permit);
-                Ok(CONTINUE)
-            }
-        }
+        self.step(self.decide(session, journey)).await
     }
 
     /// Picks a server: no permit, no peer.
     async fn upstream_peer(&self, session: &mut Session, journey: &mut Journey) -> Result<Box<HttpPeer>> {
-        forward::peer(session, journey)
+        self.step(async { forward::peer(session, journey) }).await
     }
 
     /// Tries another server when this one can't be reached: nothing was sent yet, so nothing is done twice.
@@ -208,16 +244,19 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         journey: &mut Journey,
     ) -> Result<()> {
-        let permit = forward::permit(journey)?;
-        let authority = forward::authority(session.req_header());
-        let pool_headers = journey.attempt.pool.as_ref().map_or(&[][..], |pool| pool.headers());
-        forward::rewrite(request, permit)?;
-        let origin = &journey.origin;
-        let request_id = &journey.request_id;
-        let cookies = journey.snapshot.auth.cookies.as_deref();
-        let renewed = journey.outgoing.cookies.renewed();
-        let assertion = Assertion { permit, request_id, origin, authority, pool_headers, cookies, renewed };
-        identity::assert(request, &assertion)
+        let work = async {
+            let permit = forward::permit(journey)?;
+            let authority = forward::authority(session.req_header());
+            let pool_headers = journey.attempt.pool.as_ref().map_or(&[][..], |pool| pool.headers());
+            forward::rewrite(request, permit)?;
+            let origin = &journey.origin;
+            let request_id = &journey.request_id;
+            let cookies = journey.snapshot.auth.cookies.as_deref();
+            let renewed = journey.outgoing.cookies.renewed();
+            let assertion = Assertion { permit, request_id, origin, authority, pool_headers, cookies, renewed };
+            identity::assert(request, &assertion)
+        };
+        self.step(work).await
     }
 
     /// Ends sessions if that is what a success means here, before anybody sees it; has an answer that may last watched;
@@ -228,22 +267,25 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         journey: &mut Journey,
     ) -> Result<()> {
-        exchange::guard_cookies(response, journey);
-        exchange::hide_software(response, journey);
-        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(());
-        }
-        forward::answered(journey, &self.metrics);
-        // RFC 9110 §9.2.1: what was asked by a safe method has changed nothing.
-        if response.status.is_success() && !session.req_header().method.is_safe() {
-            self.succeeded(session.req_header(), journey).await?;
-        }
-        lasting::register(session, response, journey, &self.streams)?;
-        if journey.stream.is_some() {
-            record::owe(session.req_header(), response.status, journey, &self.metrics);
-        }
-        exchange::keep_private(response, session.req_header(), journey)?;
-        exchange::annotate(response, journey)
+        let work = async {
+            exchange::guard_cookies(response, journey);
+            exchange::hide_software(response, journey);
+            if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+                return Ok(());
+            }
+            forward::answered(journey, &self.metrics);
+            // RFC 9110 §9.2.1: what was asked by a safe method has changed nothing.
+            if response.status.is_success() && !session.req_header().method.is_safe() {
+                self.succeeded(session.req_header(), journey).await?;
+            }
+            lasting::register(session, response, journey, &self.streams)?;
+            if journey.stream.is_some() {
+                record::owe(session.req_header(), response.status, journey, &self.metrics);
+            }
+            exchange::keep_private(response, session.req_header(), journey)?;
+            exchange::annotate(response, journey)
+        };
+        self.step(work).await
     }
 
     /// Answers what went wrong on the way to a server or back.
@@ -259,17 +301,21 @@ impl ProxyHttp for Gateway {
         }
         session.set_keepalive(None); // The engine closes the connection after an error; the client is to know.
         // Whether the client got to see it changes nothing any more.
-        let _ = self.refuse(session, journey, &denied).await;
+        let _ = self.step(self.refuse(session, journey, &denied)).await;
         FailToProxy { error_code: status.as_u16(), can_reuse_downstream: false }
     }
 
     /// One line, one observation.
     async fn logging(&self, session: &mut Session, error: Option<&Error>, journey: &mut Journey) {
-        record::request(session, error, journey, &self.metrics);
-        let taken_back = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
-        if let Some(entrance) = Entrance::of(session).filter(|_| !taken_back) {
-            entrance.complete();
-        }
+        let work = async {
+            record::request(session, error, journey, &self.metrics);
+            let taken_back = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
+            if let Some(entrance) = Entrance::of(session).filter(|_| !taken_back) {
+                entrance.complete();
+            }
+            Ok(())
+        };
+        let _ = self.step(work).await; // There is nobody left to tell.
     }
 
     /// What the engine's own log lines may say of a request: never its query or headers.

@@ -14,11 +14,12 @@ use crate::inbound::Malformed;
 use crate::inbound::client::Origin;
 use crate::metrics::Held;
 use crate::outgoing::Outgoing;
+use crate::overload::{Place, Rank};
 use crate::policy::Permit;
 use crate::problem::Denied;
 use crate::routing::Route;
 use crate::streams::Open;
-use crate::upstream::{Pool, Server};
+use crate::upstream::{Pool, PoolPlace, Server};
 
 /// The state of one request (the engine's `CTX`).
 pub struct Journey {
@@ -50,6 +51,8 @@ pub struct Journey {
     pub stream: Option<Open>,
     /// What its access line needs, if it may be cut off.
     pub owed: Option<Box<Owed>>,
+    /// Its place among requests, or among streams once its answer is one.
+    pub place: Option<Place>,
     _in_flight: Held,
 }
 
@@ -58,6 +61,8 @@ pub struct Journey {
 pub struct Attempt {
     /// The pool.
     pub pool: Option<Arc<Pool>>,
+    /// Its place among the requests of the pool, however many servers are tried.
+    pub place: Option<PoolPlace>,
     /// The server chosen last.
     pub server: Option<Server>,
     /// All servers that could not be reached.
@@ -87,7 +92,14 @@ impl Journey {
             attempt: Attempt::default(),
             stream: None,
             owed: None,
+            place: None,
             _in_flight: in_flight,
         }
+    }
+
+    /// How it ranks where there are too many.
+    pub fn rank(&self) -> Rank {
+        let known = self.permit.as_ref().is_some_and(|permit| permit.caller().known().is_some());
+        if known { Rank::Known } else { Rank::Stranger }
     }
 }

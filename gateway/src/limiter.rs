@@ -18,6 +18,8 @@ use crate::store::{Store, StoreError, Take};
 
 mod local;
 
+pub use local::LocalCounts;
+
 /// What a limit said of this request, for its headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -38,14 +40,14 @@ pub enum Uncounted {
 /// Takes limits.
 pub struct Limiter {
     store: Arc<dyn Store>,
-    local: local::LocalCounts,
+    local: LocalCounts,
     metrics: Arc<Metrics>,
 }
 
 impl Limiter {
     /// Counts in `store`.
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
-        Self { store, local: local::LocalCounts::default(), metrics }
+        Self { store, local: LocalCounts::default(), metrics }
     }
 
     /// What `route` counts before the caller is known: by address, and all together.

@@ -18,8 +18,10 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::config;
+use crate::descriptors::AcceptError;
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
+use crate::panics::{self, Panicked};
 
 mod http1;
 mod http2;
@@ -71,6 +73,7 @@ impl Acceptor {
     }
 
     async fn accept(self, listener: TcpListener, terms: config::Listener) {
+        let mut failing = false;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -78,11 +81,23 @@ impl Acceptor {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let serving = self.clone().serve(stream, peer, terms.clone());
-                    self.connections.spawn(serving);
+                    failing = false;
+                    let (metrics, serving) =
+                        (Arc::clone(&self.metrics), self.clone().serve(stream, peer, terms.clone()));
+                    self.connections.spawn(async move {
+                        panics::caught(serving).await.unwrap_or_else(|Panicked| metrics.panicked("connection"));
+                    });
                 }
                 Err(error) => {
-                    warn!(target: "error", listener = terms.name, %error, "accepting failed");
+                    let kind = AcceptError::of(&error);
+                    self.metrics.accept_failed(&terms.name, kind.name());
+                    if !kind.lasts() {
+                        continue;
+                    }
+                    if !failing {
+                        warn!(target: "error", listener = terms.name, %error, "accepting fails: pausing again and again");
+                    }
+                    failing = true;
                     tokio::time::sleep(PAUSE).await;
                 }
             }

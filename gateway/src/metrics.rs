@@ -9,6 +9,7 @@ use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, T
 
 use crate::cors;
 use crate::ids::{LimitId, RouteId, UpstreamId};
+use crate::overload::Full;
 
 mod declared;
 mod outcome;
@@ -51,6 +52,10 @@ table! {
     request_duration: HistogramVec = "request_duration_seconds" ["route"] in REQUEST_BUCKETS;
     /// Requests refused, by route and reason.
     denied: IntCounterVec = "denied_total" ["route", "reason"];
+    /// Requests refused because as many were on their way as may be, by what was full and the upstream if it was one.
+    requests_shed: IntCounterVec = "requests_shed_total" ["scope", "upstream"];
+    /// Panics that were caught, by where; each is a fault of ours.
+    panics: IntCounterVec = "panics_total" ["where"];
     /// Preflights of pages of other origins, by route and what stood in the way; allowed if nothing did.
     preflights: IntCounterVec = "preflights_total" ["route", "outcome"];
     /// Requests on their way.
@@ -85,6 +90,8 @@ table! {
     store_command: HistogramVec = "store_command_seconds" ["command", "outcome"] in STORE_BUCKETS;
     /// Whether a server works, by upstream and address.
     upstream_server_up: IntGaugeVec = "upstream_server_up" ["upstream", "server"];
+    /// Requests on their way to an upstream; tunnels and streams of events only until they begin.
+    upstream_in_flight: IntGaugeVec = "upstream_requests_in_flight" ["upstream"];
     /// Time from choosing a server to the head of its answer, in seconds.
     upstream_duration: HistogramVec = "upstream_duration_seconds" ["upstream"] in REQUEST_BUCKETS;
     /// Requests that an upstream failed, by kind.
@@ -95,6 +102,10 @@ table! {
     webhook_events: IntCounterVec = "webhook_events_total" ["event", "outcome"];
     /// Calls to the admin API, by action and outcome: done, or the reason of refusal.
     admin_calls: IntCounterVec = "admin_calls_total" ["action", "outcome"];
+    /// Log lines that could not be written.
+    log_lines_lost: IntCounterVec = "log_lines_lost_total" [];
+    /// Connections that could not be accepted, by listener and kind.
+    accept_errors: IntCounterVec = "accept_errors_total" ["listener", "kind"];
     /// Configurations loaded while running, by outcome.
     config_reloads: IntCounterVec = "config_reloads_total" ["outcome"];
     /// The version that runs; always 1.
@@ -165,6 +176,21 @@ impl Metrics {
     /// A request was refused.
     pub fn denied(&self, route: &str, reason: &str) {
         self.denied.with_label_values(&[route, reason]).inc();
+    }
+
+    /// A request was refused because something was full; `upstream` is `-` unless that was one.
+    pub fn shed(&self, full: Full, upstream: &str) {
+        self.requests_shed.with_label_values(&[full.name(), upstream]).inc();
+    }
+
+    /// A panic was caught.
+    pub fn panicked(&self, place: &'static str) {
+        self.panics.with_label_values(&[place]).inc();
+    }
+
+    /// A request is on its way to an upstream for as long as this is held.
+    pub fn upstream_entered(&self, upstream: &UpstreamId) -> Held {
+        Held::hold(&self.upstream_in_flight.with_label_values(&[upstream.as_str()]))
     }
 
     /// A preflight was answered.
@@ -267,6 +293,17 @@ impl Metrics {
     /// The admin API was called.
     pub fn administered(&self, action: &str, outcome: &str) {
         self.admin_calls.with_label_values(&[action, outcome]).inc();
+    }
+
+    /// So many log lines were lost so far.
+    pub fn log_lines_lost(&self, total: u64) {
+        let counter = self.log_lines_lost.with_label_values::<&str>(&[]);
+        counter.inc_by(total.saturating_sub(counter.get()));
+    }
+
+    /// A connection could not be accepted.
+    pub fn accept_failed(&self, listener: &str, kind: &'static str) {
+        self.accept_errors.with_label_values(&[listener, kind]).inc();
     }
 
     /// A new configuration was tried.

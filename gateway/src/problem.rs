@@ -88,6 +88,12 @@ impl From<&Denied> for Problem {
                 problem(S::TOO_MANY_REQUESTS, "Slow down", "The header Retry-After tells when to try again.")
                     .retry_after(*wait)
             }
+            Denied::TooManyBadTokens { wait } => problem(
+                S::TOO_MANY_REQUESTS,
+                "Too many bad tokens",
+                "They came from this address; the header Retry-After tells when to try again.",
+            )
+            .retry_after(*wait),
             Denied::LoginDelayed { wait } => problem(
                 S::TOO_MANY_REQUESTS,
                 "Too many failed logins",
@@ -143,6 +149,9 @@ impl From<&Denied> for Problem {
             Denied::LoginTimeout => problem(S::GATEWAY_TIMEOUT, "Sign-in took too long", "Try again shortly."),
             Denied::LoginUnusable(_) => {
                 problem(S::BAD_GATEWAY, "Sign-in is broken", "The service that checks passwords gave no usable answer.")
+            }
+            Denied::Overloaded(_) => {
+                problem(S::SERVICE_UNAVAILABLE, "Too busy", "Nothing was done. Try again shortly.").retry_after(SHORTLY)
             }
             Denied::NoServer => {
                 problem(S::SERVICE_UNAVAILABLE, "The service is unavailable", "Try again shortly.").retry_after(SHORTLY)

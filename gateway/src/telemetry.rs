@@ -69,6 +69,11 @@ impl Guard {
         }
     }
 
+    /// Tells how many lines were lost.
+    pub fn lost(&self) -> Lost {
+        Lost(self.queues.clone())
+    }
+
     fn queue<W>(&mut self, sink: W) -> io::Result<Queue>
     where
         W: for<'w> fmt::MakeWriter<'w> + Send + 'static,
@@ -83,6 +88,17 @@ impl Guard {
         let file = LogFile::open(path.clone()).map_err(|why| TelemetryError::File { path, why })?;
         self.files.push(file.clone());
         Ok(self.queue(file)?)
+    }
+}
+
+/// How many lines were lost, of all streams together.
+#[derive(Clone)]
+pub struct Lost(Vec<Queue>);
+
+impl Lost {
+    /// So many so far.
+    pub fn lines(&self) -> u64 {
+        self.0.iter().map(Queue::lost).sum()
     }
 }
 

@@ -16,7 +16,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::{self, UpstreamHeader};
 use crate::ids::UpstreamId;
-use crate::metrics::Metrics;
+use crate::metrics::{Held, Metrics};
+use crate::overload::{self, Counts, Full, Rank, Room};
+use crate::panics;
 use crate::problem::Denied;
 
 mod call;
@@ -40,12 +42,12 @@ pub struct Upstreams {
 
 impl Upstreams {
     /// Starts the background work of each pool.
-    pub fn start(configured: &BTreeMap<UpstreamId, config::Upstream>, metrics: &Arc<Metrics>) -> Self {
+    pub fn start(configured: &BTreeMap<UpstreamId, config::Upstream>, counts: &Counts, metrics: &Arc<Metrics>) -> Self {
         let ended = CancellationToken::new();
         let pool = |(id, terms): (&UpstreamId, &config::Upstream)| {
-            let pool = Arc::new(Pool::new(id.clone(), terms.clone(), Arc::clone(metrics)));
-            tokio::spawn(ended.clone().run_until_cancelled_owned(resolve::keep_resolving(Arc::clone(&pool))));
-            tokio::spawn(ended.clone().run_until_cancelled_owned(health::keep_checking(Arc::clone(&pool))));
+            let pool = Arc::new(Pool::new(id.clone(), terms.clone(), counts, Arc::clone(metrics)));
+            keep(&ended, &pool, resolve::keep_resolving);
+            keep(&ended, &pool, health::keep_checking);
             (id.clone(), pool)
         };
         Self { pools: configured.iter().map(pool).collect(), _background: ended.drop_guard() }
@@ -55,6 +57,16 @@ impl Upstreams {
     pub fn pool(&self, id: &UpstreamId) -> Option<&Arc<Pool>> {
         self.pools.get(id)
     }
+}
+
+/// Has `work` done for `pool` until `ended`, panics or not.
+fn keep<F>(ended: &CancellationToken, pool: &Arc<Pool>, work: fn(Arc<Pool>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (pool, metrics) = (Arc::clone(pool), Arc::clone(&pool.metrics));
+    let working = panics::again(move || metrics.panicked("upstream"), move || work(Arc::clone(&pool)));
+    tokio::spawn(ended.clone().run_until_cancelled_owned(working));
 }
 
 impl Drop for Upstreams {
@@ -70,11 +82,18 @@ impl Drop for Upstreams {
 pub struct Pool {
     id: UpstreamId,
     terms: config::Upstream,
+    room: Room,
     servers: ArcSwap<Vec<Server>>,
     turn: AtomicUsize,
     /// A server came or went down: it should be looked at soon.
     news: Notify,
     metrics: Arc<Metrics>,
+}
+
+/// A place among the requests of a pool, given back when it is dropped.
+pub struct PoolPlace {
+    _place: overload::Place,
+    _shown: Held,
 }
 
 /// One server of a pool: a resolved address, and whether it works. Clones are the same server.
@@ -112,9 +131,10 @@ impl Server {
 }
 
 impl Pool {
-    fn new(id: UpstreamId, terms: config::Upstream, metrics: Arc<Metrics>) -> Self {
-        let pool =
-            Self { id, terms, servers: ArcSwap::default(), turn: AtomicUsize::new(0), news: Notify::new(), metrics };
+    fn new(id: UpstreamId, terms: config::Upstream, counts: &Counts, metrics: Arc<Metrics>) -> Self {
+        let room = Room::new(&counts.upstream(&id), terms.requests);
+        let (servers, turn, news) = (ArcSwap::default(), AtomicUsize::new(0), Notify::new());
+        let pool = Self { id, terms, room, servers, turn, news, metrics };
         pool.replace(&resolve::literal(&pool.terms.servers));
         pool
     }
@@ -122,6 +142,12 @@ impl Pool {
     /// Its name.
     pub fn id(&self) -> &UpstreamId {
         &self.id
+    }
+
+    /// A place among the requests that are on their way to it.
+    pub fn enter(&self, rank: Rank) -> Result<PoolPlace, Denied> {
+        let place = self.room.enter(rank).ok_or(Denied::Overloaded(Full::Upstream))?;
+        Ok(PoolPlace { _place: place, _shown: self.metrics.upstream_entered(&self.id) })
     }
 
     /// How many servers are tried for one request.

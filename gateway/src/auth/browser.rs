@@ -36,7 +36,7 @@ impl Authenticator {
         let caller = match visit.held {
             Held { access, refresh: Some(refresh) } => self.by_refresh(&visit, access, refresh, outgoing).await,
             Held { access: Some(access), refresh: None } => {
-                let verified = self.verify(access, visit.now)?;
+                let verified = self.verify(access, visit.request.client, visit.now)?;
                 self.standing_caller(visit.route, &verified, visit.now, outgoing).await
             }
             Held { access: None, refresh: None } => Ok(Caller::Anonymous),
@@ -57,7 +57,7 @@ impl Authenticator {
         outgoing: &mut Outgoing,
     ) -> Result<Caller, Denied> {
         let &Visit { route, request, now, cookies, .. } = visit;
-        let mut access = match access.map(|token| self.verify(token, now)).transpose() {
+        let mut access = match access.map(|token| self.verify(token, request.client, now)).transpose() {
             Err(Denied::BadToken(_)) => None, // The refresh token stands for itself.
             access => access?,
         };

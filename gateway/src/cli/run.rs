@@ -11,6 +11,8 @@ use super::{Ending, complain, load};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::descriptors;
+use crate::panics;
 use crate::telemetry;
 
 pub(super) fn run(path: &Path) -> Ending {
@@ -28,6 +30,8 @@ pub(super) fn run(path: &Path) -> Ending {
             return Ending::CouldNotStart;
         }
     };
+    panics::log_them();
+    descriptors::raise(&config.overload);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("portcullis").build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -53,6 +57,7 @@ async fn serve(path: &Path, config: Config, logs: &telemetry::Guard) -> Ending {
             return Ending::CouldNotStart;
         }
     };
+    app.watch_logs(logs.lost());
     for (listener, address) in app.addresses() {
         info!(target: "api", listener, %address, "listening");
     }

@@ -27,6 +27,8 @@ pub struct Login {
     pub scopes: Option<String>,
     /// How long the upstream may take.
     pub timeout: Duration,
+    /// How many credentials may be checked at once: each costs the upstream a password hash.
+    pub concurrency: u32,
     /// The delay after failures.
     pub backoff: Backoff,
     /// How users are asked about again when their sessions are renewed, if they are.

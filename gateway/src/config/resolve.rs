@@ -14,6 +14,7 @@ mod endpoints;
 mod limits;
 mod listeners;
 mod login;
+mod overload;
 mod pages;
 mod policies;
 mod process;
@@ -34,7 +35,9 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
     let revocation = top.section("revocation", |table| store::revocation(table, remembered));
     let limits = limits::all(top);
     let terms = cors::all(top);
-    let (pools, upstreams) = upstreams::all(top, &entrances);
+    let overload = top.section("overload", overload::overload);
+    let reserve = overload.as_ref().map_or(0, |terms| terms.reserve);
+    let (pools, upstreams) = upstreams::all(top, &entrances, reserve);
     let login = top.optional("login", |value| login::login(value, &pools, &limits));
     let around = Surroundings {
         listeners: &entrances.listeners,
@@ -69,6 +72,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
         login: login?.map(|(login, _)| login),
         cap: sessions.and_then(|sessions| sessions.cap)?,
         pages: pages?,
+        overload: overload?.overload,
         upstreams: upstreams?,
         routes: routes?,
         webhook: webhook?,

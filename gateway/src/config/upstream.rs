@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use crate::overload::Capacity;
+
 /// A named pool of servers.
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -26,6 +28,8 @@ pub struct Upstream {
     pub tunnel_timeout: Duration,
     /// How many servers are tried for one request; at least 1.
     pub attempts: usize,
+    /// How many requests may be on their way to it at once.
+    pub requests: Capacity,
     /// How often names are resolved again.
     pub resolve_interval: Duration,
     /// Headers that every request to a server carries, such as a shared secret.

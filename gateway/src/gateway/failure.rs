@@ -6,6 +6,9 @@ use pingora::{Error, ErrorSource, ErrorType};
 use crate::inbound::Malformed;
 use crate::problem::Denied;
 
+/// What kind of error a step is that panicked.
+pub(super) const PANIC: &str = "Panic";
+
 /// The refusal that `error` amounts to; `None` if there is nobody left to tell.
 pub(super) fn denied(error: &Error) -> Option<Denied> {
     match error.esource() {
@@ -19,6 +22,7 @@ pub(super) fn denied(error: &Error) -> Option<Denied> {
             ErrorType::ConnectTimedout | ErrorType::ConnectRefused | ErrorType::ConnectNoRoute => {
                 upstream(error.etype())
             }
+            ErrorType::Custom(PANIC) => Denied::Internal("a step panicked"),
             _ => Denied::Internal("the engine failed"),
         }),
     }

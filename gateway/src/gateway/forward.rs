@@ -15,9 +15,11 @@ use pingora::{Error, ErrorType, Result};
 use crate::inbound::path::with_query;
 use crate::journey::Journey;
 use crate::metrics::Metrics;
+use crate::overload::Full;
 use crate::policy::Permit;
 use crate::problem::Denied;
 use crate::routing::Target;
+use crate::upstream::Pool;
 
 /// The permit, without which there is no way here.
 pub(super) fn permit(journey: &Journey) -> Result<&Permit> {
@@ -32,16 +34,32 @@ pub(super) fn peer(session: &mut Session, journey: &mut Journey) -> Result<Box<H
     };
     let pool = journey.snapshot.upstreams.pool(id).map(Arc::clone);
     let pool = pool.ok_or_else(|| Error::explain(ErrorType::InternalError, "a route without a pool"))?;
-    let server = pool.pick(&journey.attempt.tried).map_err(|denied| failed(journey, denied))?;
     let upgrade = may_become_tunnel(session.req_header());
+    enter(&pool, upgrade, journey)?;
+    let server = pool.pick(&journey.attempt.tried).map_err(|denied| failed(journey, denied))?;
     if upgrade {
         session.set_read_timeout(Some(pool.tunnel_timeout()));
     }
     let peer = pool.peer(&server, upgrade, route.read_timeout);
     journey.attempt.began.get_or_insert_with(Instant::now);
     journey.attempt.server = Some(server);
-    journey.attempt.pool = Some(pool);
     Ok(peer)
+}
+
+/// Takes a place among the requests of the pool, once for however many servers are tried; of a WebSocket only where it
+/// will find one among the streams.
+fn enter(pool: &Arc<Pool>, upgrade: bool, journey: &mut Journey) -> Result<()> {
+    journey.attempt.pool = Some(Arc::clone(pool));
+    if journey.attempt.place.is_some() {
+        return Ok(());
+    }
+    let rank = journey.rank();
+    if upgrade && !journey.snapshot.streams.has_place(rank) {
+        return Err(failed(journey, Denied::Overloaded(Full::Streams)));
+    }
+    let place = pool.enter(rank).map_err(|denied| failed(journey, denied))?;
+    journey.attempt.place = Some(place);
+    Ok(())
 }
 
 /// Whether this is a WebSocket handshake (RFC 6455 §4.1). Whatever else says `Upgrade` is a request, and may

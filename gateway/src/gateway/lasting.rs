@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Method, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
@@ -28,6 +28,7 @@ pub(super) fn register(
     streams: &Arc<Streams>,
 ) -> Result<()> {
     let Some(kind) = kind(&session.req_header().method, head) else { return Ok(()) };
+    move_over(kind, head, journey);
     let watched = match forward::permit(journey)?.caller() {
         Caller::Known(known) => Some(watched(known, journey)?),
         // It has no session that could end; a WebSocket is at least told when the gateway goes.
@@ -38,6 +39,20 @@ pub(super) fn register(
     let entrance = Entrance::of(session).ok_or_else(unseen)?;
     journey.stream = Some(streams.begin(&entrance.carrier, kind, watched));
     Ok(())
+}
+
+/// Gives back the places of a request whose answer waits more than it works, if there is one among streams: idle
+/// tunnels are to keep no request out. Others, such as a long download, are requests to their end.
+fn move_over(kind: Kind, head: &ResponseHeader, journey: &mut Journey) {
+    let media_type = head.headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let is_events = media_type.to_ascii_lowercase().starts_with(b"text/event-stream");
+    if kind != Kind::Frames && !is_events {
+        return;
+    }
+    if let Some(place) = journey.snapshot.streams.enter(journey.rank()) {
+        journey.place = Some(place);
+        journey.attempt.place = None;
+    }
 }
 
 /// What kind of stream an answer is; none if it is short.

@@ -12,6 +12,7 @@ use tracing::error;
 use crate::inbound::host;
 use crate::journey::Journey;
 use crate::metrics::Metrics;
+use crate::overload::Full;
 use crate::problem::Denied;
 use crate::streams::{Cause, Open};
 use crate::telemetry::AccessLine;
@@ -19,6 +20,8 @@ use crate::upstream::Server;
 
 use super::forward;
 
+/// The label of what no upstream refused.
+const NO_UPSTREAM: &str = "-";
 /// The label of a request that no route took.
 const NO_ROUTE: &str = "-";
 
@@ -27,7 +30,11 @@ pub(super) fn refusal(journey: &mut Journey, denied: &Denied, status: StatusCode
     let route = journey.route.as_ref().map_or(NO_ROUTE, |route| route.id.as_str());
     journey.refused = Some(denied.reason());
     metrics.denied(route, denied.reason());
-    if status.is_server_error() {
+    if let Denied::Overloaded(full) = denied {
+        // Of these there are many at a time when there is no time to write; the access line tells.
+        let pool = journey.attempt.pool.as_ref().filter(|_| *full == Full::Upstream);
+        metrics.shed(*full, pool.map_or(NO_UPSTREAM, |pool| pool.id().as_str()));
+    } else if status.is_server_error() {
         error!(target: "error", request_id = %journey.request_id, route, reason = denied.reason(), cause = %denied, "request failed");
     }
 }

@@ -12,6 +12,7 @@ use crate::auth::keyring::Keyring;
 use crate::config::Config;
 use crate::limiter::Limiter;
 use crate::metrics::Metrics;
+use crate::overload::{Capacity, Counts, Room};
 use crate::routing::RouteTable;
 use crate::secret::Secret;
 use crate::session::audit::Audit;
@@ -31,6 +32,10 @@ pub struct Snapshot {
     pub endpoints: Endpoints,
     /// What limits them.
     pub limiter: Arc<Limiter>,
+    /// Room for requests.
+    pub requests: Room,
+    /// Room for tunnels and streams of events.
+    pub streams: Room,
     /// The pools of servers.
     pub upstreams: Upstreams,
     /// Proxies that are believed.
@@ -54,13 +59,15 @@ pub struct Lasting {
     pub metrics: Arc<Metrics>,
     /// Tells of what happened to sessions.
     pub audit: Arc<Audit>,
+    /// What is on its way, and who sent bad tokens.
+    pub counts: Arc<Counts>,
 }
 
 impl Snapshot {
     /// Puts `config` to work with the keys of `keyring`.
     pub fn build(config: &Config, keyring: Keyring, lasting: &Lasting) -> Self {
-        let Lasting { store, limiter, metrics, audit } = lasting;
-        let upstreams = Upstreams::start(&config.upstreams, metrics);
+        let Lasting { store, limiter, metrics, audit, counts } = lasting;
+        let upstreams = Upstreams::start(&config.upstreams, counts, metrics);
         let tokens = Arc::new(config.tokens.clone());
         let auth = Arc::new(Authenticator {
             renewals: Renewals::new(renewal::Parts {
@@ -73,6 +80,8 @@ impl Snapshot {
                 recheck: recheck(config, &upstreams),
             }),
             cookies: config.cookies.clone(),
+            bad_tokens: Arc::clone(&counts.bad_tokens),
+            bad_token_quota: config.overload.bad_tokens,
             keyring,
             tokens,
             store: Arc::clone(store),
@@ -81,7 +90,8 @@ impl Snapshot {
         });
         let login = config.login.clone().and_then(|terms| {
             let pool = Arc::clone(upstreams.pool(&terms.upstream)?);
-            Some(LoginService { terms, pool, cap: config.cap })
+            let room = Room::new(&counts.logins, Capacity::new(terms.concurrency, 0));
+            Some(LoginService { terms, pool, cap: config.cap, room })
         });
         let pages = config.pages.as_ref().map(|terms| PageService::new(terms, &upstreams));
         Self {
@@ -89,6 +99,8 @@ impl Snapshot {
             endpoints: Endpoints { auth: Arc::clone(&auth), login, pages },
             auth,
             limiter: Arc::clone(limiter),
+            requests: Room::new(&counts.requests, config.overload.requests),
+            streams: Room::new(&counts.streams, config.overload.streams),
             upstreams,
             trusted_proxies: config.trusted_proxies.clone(),
             stream_interval: config.revocation.stream_interval,

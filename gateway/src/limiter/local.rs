@@ -16,14 +16,14 @@ const MAX_KEYS: usize = 65_536;
 type Key = (LimitId, String);
 
 /// The counts of one gateway.
-#[derive(Default)]
-pub(super) struct LocalCounts {
+#[derive(Debug, Default)]
+pub struct LocalCounts {
     arrivals: Mutex<HashMap<Key, Timestamp>>,
 }
 
 impl LocalCounts {
     /// Takes one.
-    pub(super) fn take(&self, take: &Take, now: Timestamp) -> Decision {
+    pub fn take(&self, take: &Take, now: Timestamp) -> Decision {
         // A panic elsewhere can't leave the map half changed, so a poisoned lock is as good as any.
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = (take.limit.clone(), take.key.clone());
@@ -36,6 +36,16 @@ impl LocalCounts {
         let (decision, arrival) = take.quota.take(arrivals.get(&key).copied(), now);
         arrivals.insert(key, arrival);
         decision
+    }
+
+    /// What [`LocalCounts::take`] would decide, without taking.
+    pub fn peek(&self, take: &Take, now: Timestamp) -> Decision {
+        let arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = (take.limit.clone(), take.key.clone());
+        if !arrivals.contains_key(&key) && arrivals.len() >= MAX_KEYS {
+            key.1.clear();
+        }
+        take.quota.take(arrivals.get(&key).copied(), now).0
     }
 }
 

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::auth::VerifyError;
 use crate::ids::{IdError, LimitId, Scope};
 use crate::inbound::Malformed;
+use crate::overload::Full;
 use crate::session::Cause;
 use crate::store::StoreError;
 
@@ -54,6 +55,12 @@ pub enum Denied {
     OverLimit {
         /// Which.
         limit: LimitId,
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// Too many tokens whose signatures did not hold came from this address.
+    #[error("too many bad tokens came from this address")]
+    TooManyBadTokens {
         /// How long to wait.
         wait: Duration,
     },
@@ -131,6 +138,9 @@ pub enum Denied {
     /// The login upstream's answer can't be used.
     #[error("the login upstream's answer can't be used: {0}")]
     LoginUnusable(String),
+    /// As much is on its way as may be.
+    #[error("overloaded: no place left in {}", .0.name())]
+    Overloaded(Full),
     /// No server of the upstream is up.
     #[error("no server of upstream is up")]
     NoServer,
@@ -164,6 +174,7 @@ impl Denied {
             Self::MissingRole => "missing_role",
             Self::MissingScope { .. } => "missing_scope",
             Self::OverLimit { .. } => "over_limit",
+            Self::TooManyBadTokens { .. } => "too_many_bad_tokens",
             Self::LoginDelayed { .. } => "login_delayed",
             Self::BadCredentials { .. } => "bad_credentials",
             Self::NotRegistered { .. } => "not_registered",
@@ -185,6 +196,7 @@ impl Denied {
             Self::LoginUnavailable(_) => "login_unavailable",
             Self::LoginTimeout => "login_timeout",
             Self::LoginUnusable(_) => "login_unusable",
+            Self::Overloaded(_) => "overloaded",
             Self::NoServer => "no_server",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UpstreamTimeout => "upstream_timeout",

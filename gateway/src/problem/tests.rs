@@ -5,6 +5,7 @@ use http::Method;
 use super::*;
 use crate::clock::Timestamp;
 use crate::ids::{IdError, LimitId};
+use crate::overload::Full;
 use crate::session::Cause;
 use crate::store::StoreError;
 
@@ -41,6 +42,7 @@ fn all() -> Vec<Denied> {
         Denied::MissingRole,
         Denied::MissingScope { needed: [scope].into() },
         Denied::OverLimit { limit: LimitId::parse("api").unwrap(), wait: WAIT },
+        Denied::TooManyBadTokens { wait: WAIT },
         Denied::LoginDelayed { wait: WAIT },
         Denied::BadCredentials { status: StatusCode::UNAUTHORIZED },
         Denied::NotRegistered { status: StatusCode::CONFLICT, said: cause() },
@@ -62,6 +64,7 @@ fn all() -> Vec<Denied> {
         Denied::LoginUnavailable(cause()),
         Denied::LoginTimeout,
         Denied::LoginUnusable(cause()),
+        Denied::Overloaded(Full::Gateway),
         Denied::NoServer,
         Denied::UpstreamUnreachable,
         Denied::UpstreamTimeout,
@@ -103,6 +106,7 @@ fn each_refusal_has_its_face() {
     403 missing_role
     403 missing_scope Bearer error="insufficient_scope", scope="posts:write"
     429 over_limit 2
+    429 too_many_bad_tokens 2
     429 login_delayed 2
     401 bad_credentials Bearer
     422 not_registered
@@ -124,6 +128,7 @@ fn each_refusal_has_its_face() {
     503 login_unavailable 1
     504 login_timeout
     502 login_unusable
+    503 overloaded 1
     503 no_server 1
     503 upstream_unreachable 1
     504 upstream_timeout

@@ -21,6 +21,7 @@ use crate::config::{Tokens, WhenUnavailable};
 use crate::cookies::Cookies;
 use crate::inbound::Inbound;
 use crate::metrics::{Metrics, RotationOutcome};
+use crate::panics::{self, Panicked};
 use crate::policy::Grants;
 use crate::problem::Denied;
 use crate::store::{Ending, Store};
@@ -98,7 +99,10 @@ impl Renewals {
         // A task of its own: the token is spent even if the one who began it goes away.
         let spending = tokio::spawn(async move {
             let _done = done;
-            parts.spend(&presented, &device, now).await
+            panics::caught(parts.spend(&presented, &device, now)).await.unwrap_or_else(|Panicked| {
+                parts.metrics.panicked("rotation");
+                Err(Denied::Internal("a rotation panicked"))
+            })
         });
         let outcome = spending.map(|ended| ended.unwrap_or(Err(Denied::Internal("a rotation broke off"))));
         let outcome = outcome.boxed().shared();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 use tracing_subscriber::fmt::MakeWriter;
@@ -16,6 +16,9 @@ use tracing_subscriber::fmt::MakeWriter;
 const MOST_WAITING: usize = 8 * 1024 * 1024;
 /// So many bytes are written at once while more are waiting.
 const BATCH: usize = 64 * 1024;
+
+/// How often lost lines are spoken of. Each time is a line, which may be lost too: on a full disk that never ended.
+const TELL_EVERY: Duration = Duration::from_mins(1);
 
 /// Lines on their way to one place. Clones are the same queue.
 #[derive(Clone)]
@@ -65,7 +68,6 @@ impl Queue {
     }
 
     /// How many lines were lost.
-    #[cfg(test)]
     pub(super) fn lost(&self) -> u64 {
         self.load.lost.load(Ordering::Relaxed)
     }
@@ -92,7 +94,7 @@ impl<'w> MakeWriter<'w> for Queue {
 }
 
 fn write_out<W: for<'w> MakeWriter<'w>>(messages: &Receiver<Message>, load: &Load, sink: &W) {
-    let mut told = 0;
+    let (mut told, mut told_at) = (0, None::<Instant>);
     while let Ok(first) = messages.recv() {
         let (batch, flushed) = batch(first, messages);
         if write(sink, &batch).is_err() {
@@ -103,9 +105,10 @@ fn write_out<W: for<'w> MakeWriter<'w>>(messages: &Receiver<Message>, load: &Loa
         drop(flushed);
         let lost = load.lost.load(Ordering::Relaxed);
         // Only when the jam is over, or this line would be lost like the others.
-        if lost > told && load.waiting.load(Ordering::Relaxed) == 0 {
+        let may_tell = told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY);
+        if lost > told && may_tell && load.waiting.load(Ordering::Relaxed) == 0 {
             warn!(target: "error", lines = lost - told, "log lines were lost");
-            told = lost;
+            (told, told_at) = (lost, Some(Instant::now()));
         }
     }
 }
@@ -189,6 +192,17 @@ mod tests {
         let written = pipe.read.lock().unwrap().len() / line.len();
         assert!((8..20).contains(&written), "{written}");
         assert_eq!(queue.lost(), 20 - u64::try_from(written).unwrap());
+    }
+
+    #[test]
+    fn what_a_full_disk_does_not_take_is_lost_and_counted() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let queue = Queue::to(Arc::new(full)).unwrap();
+        for _ in 0..3 {
+            queue.push(b"line\n");
+        }
+        assert!(queue.flush(PATIENT));
+        assert_eq!(queue.lost(), 3);
     }
 
     #[test]

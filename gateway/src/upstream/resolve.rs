@@ -89,11 +89,13 @@ mod tests {
     use super::*;
     use crate::ids::UpstreamId;
     use crate::metrics::Metrics;
+    use crate::overload::Counts;
     use crate::upstream::tests::terms;
 
     #[tokio::test]
     async fn a_name_that_no_longer_resolves_keeps_its_last_good_answer() {
-        let pool = Pool::new(UpstreamId::parse("pool").unwrap(), terms(&[]), Arc::new(Metrics::new()));
+        let pool =
+            Pool::new(UpstreamId::parse("pool").unwrap(), terms(&[]), &Counts::default(), Arc::new(Metrics::new()));
         let server = ServerAddress { host: "no..name".to_owned(), port: 80 };
         let last_good = vec![SocketAddr::from(([192, 0, 2, 1], 80))];
         let mut name = Name { server: &server, addresses: last_good.clone(), failing: false };

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::config::{HealthCheck, ServerAddress};
+use crate::overload::Capacity;
 
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -24,6 +25,7 @@ pub(super) fn terms(servers: &[SocketAddr]) -> config::Upstream {
         idle_timeout: Duration::from_secs(1),
         tunnel_timeout: Duration::from_mins(5),
         attempts: 3,
+        requests: Capacity::new(100, 0),
         resolve_interval: SHORT,
         headers: vec![UpstreamHeader {
             name: http::HeaderName::from_static("x-gateway-secret"),
@@ -38,7 +40,7 @@ fn start(terms: config::Upstream) -> (Upstreams, Arc<Pool>) {
 
 fn start_counted(terms: config::Upstream, metrics: &Arc<Metrics>) -> (Upstreams, Arc<Pool>) {
     let id = UpstreamId::parse("pool").unwrap();
-    let upstreams = Upstreams::start(&BTreeMap::from([(id.clone(), terms)]), metrics);
+    let upstreams = Upstreams::start(&BTreeMap::from([(id.clone(), terms)]), &Counts::default(), metrics);
     let pool = Arc::clone(upstreams.pool(&id).unwrap());
     (upstreams, pool)
 }
@@ -220,7 +222,7 @@ const MAX_PADDING: usize = 65 * 1024;
 
 #[test]
 fn every_timeout_of_a_peer_is_set() {
-    let pool = Pool::new(UpstreamId::parse("pool").unwrap(), terms(&[]), Arc::new(Metrics::new()));
+    let pool = Pool::new(UpstreamId::parse("pool").unwrap(), terms(&[]), &Counts::default(), Arc::new(Metrics::new()));
     let server = Server::new(resolve::literal(&terms(&["127.0.0.1:1".parse().unwrap()]).servers).remove(0));
     let options = pool.peer(&server, false, None).options;
     for set in [

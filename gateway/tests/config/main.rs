@@ -6,6 +6,7 @@
 mod cookies;
 mod cors;
 mod mistakes;
+mod overload;
 mod pages;
 mod properties;
 mod secrets;

@@ -9,6 +9,8 @@ mod headers;
 mod hosts;
 mod http2;
 mod injection;
+mod overload;
+mod panics;
 mod paths;
 mod responses;
 mod sessions;

@@ -8,6 +8,7 @@ mod caps;
 mod cli;
 mod cookies;
 mod cors;
+mod exhaustion;
 mod failure;
 mod forwarding;
 mod grpc;

@@ -1,6 +1,7 @@
 //! The real program: started with a configuration file, stopped and reloaded by signals, and honest in its
 //! exit codes.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -31,11 +32,21 @@ pub(crate) struct Stand {
 impl Stand {
     /// A gateway whose `[telemetry]` has these keys too.
     pub(crate) async fn start(telemetry: &str) -> Self {
-        Self::start_with(&include_str!("process.toml").replace("@TELEMETRY@", telemetry)).await
+        Self::start_under(":", telemetry, |_| {}).await
+    }
+
+    /// [`Stand::start`] after these commands of a shell, such as limits, in a folder that was prepared.
+    pub(crate) async fn start_under(commands: &str, telemetry: &str, prepare: impl FnOnce(&Path)) -> Self {
+        let toml = include_str!("process.toml").replace("@TELEMETRY@", telemetry);
+        Self::launch(commands, &toml, prepare).await
     }
 
     /// A gateway of this configuration.
     pub(crate) async fn start_with(toml: &str) -> Self {
+        Self::launch(":", toml, |_| {}).await
+    }
+
+    async fn launch(commands: &str, toml: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = DatabaseUrl::parse(&format!("sqlite:{}", folder.path().join("backend.db").display())).unwrap();
         let backend = Server::start(Config::new("127.0.0.1:0".parse().unwrap(), database)).await.unwrap();
@@ -46,8 +57,10 @@ impl Stand {
         std::fs::write(folder.path().join("portcullis.toml"), toml).unwrap();
         std::fs::write(folder.path().join("admin-token"), ADMIN_TOKEN).unwrap();
         let log = std::fs::File::create(folder.path().join("out.log")).unwrap();
-        let gateway = Command::new(program("portcullis"))
-            .arg("run")
+        prepare(folder.path());
+        let gateway = Command::new("sh")
+            .args(["-c", &format!("{commands}; exec \"$0\" run")])
+            .arg(program("portcullis"))
             .current_dir(folder.path())
             .stdout(Stdio::from(log.try_clone().unwrap()))
             .stderr(Stdio::from(log))
@@ -74,6 +87,10 @@ impl Stand {
     /// Someone who has the admin token.
     pub(crate) fn admin(&self) -> Client {
         Client::anonymous(format!("http://{}", self.listening("admin").unwrap())).with_access(ADMIN_TOKEN)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.parse().unwrap()
     }
 
     pub(crate) fn folder(&self) -> &Path {

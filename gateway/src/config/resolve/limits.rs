@@ -26,15 +26,20 @@ fn limit(name: &str, value: &Value<'_>) -> Read<Limit> {
     let id = values::name(name, LimitId::parse).map_err(|wrong| value.refuse(wrong));
     let own = name.starts_with(OWN).then(|| value.refuse("names that begin with \"auth.\" are our own; write another"));
     value.table(|table| {
-        let rate = table.required("rate", values::rate, r#"write rate = "100/min""#);
-        let burst = table.optional("burst", |value| value.number(1..=1_000_000));
+        let quota = quota(table);
         let by = table.required("per", counted_by, r#"write per = "user", "address", "account" or "route""#);
-        let (count, period) = rate?;
-        let quota = Quota::new(count, period, burst?.unwrap_or(count)).ok_or_else(|| {
-            table.refuse("the rate is too high or too low to be counted exactly; write one a second to one a year")
-        });
         own.map_or(Ok(()), Err)?;
         Ok(Limit { id: id?, quota: quota?, by: by? })
+    })
+}
+
+/// How much is allowed: `rate`, and `burst`, which is as many as the rate if it is not there.
+pub(super) fn quota(table: &mut Table<'_>) -> Read<Quota> {
+    let rate = table.required("rate", values::rate, r#"write rate = "100/min""#);
+    let burst = table.optional("burst", |value| value.number(1..=1_000_000));
+    let (count, period) = rate?;
+    Quota::new(count, period, burst?.unwrap_or(count)).ok_or_else(|| {
+        table.refuse("the rate is too high or too low to be counted exactly; write one a second to one a year")
     })
 }
 

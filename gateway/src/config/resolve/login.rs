@@ -11,8 +11,10 @@ use crate::ids::{LimitId, UpstreamId};
 use crate::limit::{Backoff, Limit, LimitBy, Quota};
 
 use super::limits;
+use super::overload::places;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+const CONCURRENCY: u32 = 64;
 const RECHECK_TIMEOUT: Duration = Duration::from_secs(2);
 const BACKOFF: Backoff = Backoff {
     free: 5,
@@ -38,6 +40,7 @@ pub(super) fn login(value: &Value<'_>, pools: &Names<UpstreamId>, limits: &Names
         let roles = table.optional("roles", values::pointer);
         let scopes = table.optional("scopes", values::pointer);
         let timeout = table.or("timeout", values::duration, TIMEOUT);
+        let concurrency = table.or("concurrency", places, CONCURRENCY);
         let backoff = table.section("backoff", backoff);
         let defaults = (roles.as_ref().ok().cloned().flatten(), scopes.as_ref().ok().cloned().flatten());
         let recheck = table.optional("recheck", |value| recheck(value, defaults));
@@ -52,6 +55,7 @@ pub(super) fn login(value: &Value<'_>, pools: &Names<UpstreamId>, limits: &Names
             roles: roles?,
             scopes: scopes?,
             timeout: timeout?,
+            concurrency: concurrency?,
             backoff: backoff?,
             recheck: recheck?,
         };

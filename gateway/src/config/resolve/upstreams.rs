@@ -13,9 +13,11 @@ use crate::config::reader::{Read, Table, Value, Wrong};
 use crate::config::{HealthCheck, ServerAddress, Upstream, UpstreamHeader, addresses, secrets, values};
 use crate::ids::UpstreamId;
 use crate::inbound::names::{folded, is_managed};
+use crate::overload::Capacity;
 use crate::secret::Secret;
 
 use super::listeners::Entrances;
+use super::overload::places;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,11 +28,14 @@ const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS: u32 = 2;
+const REQUESTS: u32 = 1000;
 
-/// Reads all pools: their names, for others to refer to, and what they are.
+/// Reads all pools: their names, for others to refer to, and what they are. `reserve` percent of the places of each
+/// are kept for known callers.
 pub(super) fn all(
     top: &mut Table<'_>,
     entrances: &Entrances,
+    reserve: u32,
 ) -> (Names<UpstreamId>, Read<BTreeMap<UpstreamId, Upstream>>) {
     let mut names = Names::new("upstream");
     let sections = top.or("upstreams", Value::named, Vec::new()).unwrap_or_default();
@@ -38,13 +43,13 @@ pub(super) fn all(
     for (name, section) in sections {
         let id = values::name(name, UpstreamId::parse).map_err(|wrong| section.refuse(wrong));
         names.add(name, id.clone());
-        let upstream = section.table(|table| upstream(table, entrances));
+        let upstream = section.table(|table| upstream(table, entrances, reserve));
         all.push(id.and_then(|id| Ok((id, upstream?))));
     }
     (names, all.into_iter().collect())
 }
 
-fn upstream(table: &mut Table<'_>, entrances: &Entrances) -> Read<Upstream> {
+fn upstream(table: &mut Table<'_>, entrances: &Entrances, reserve: u32) -> Read<Upstream> {
     let servers = table.required("servers", |value| servers(value, entrances), r#"write servers = ["127.0.0.1:9000"]"#);
     let http2 = table.or("http2", Value::flag, false);
     let health = table.section("health", health);
@@ -54,6 +59,7 @@ fn upstream(table: &mut Table<'_>, entrances: &Entrances) -> Read<Upstream> {
     let idle_timeout = table.or("idle_timeout", values::duration, IDLE_TIMEOUT);
     let tunnel_timeout = table.or("tunnel_timeout", values::duration, TUNNEL_TIMEOUT);
     let attempts = table.or("attempts", |value| value.number(1..=10), ATTEMPTS);
+    let requests = table.or("requests", places, REQUESTS);
     let resolve_interval = table.or("resolve_interval", values::duration, RESOLVE_INTERVAL);
     let headers = table.or("headers", headers, Vec::new());
     Ok(Upstream {
@@ -66,6 +72,7 @@ fn upstream(table: &mut Table<'_>, entrances: &Entrances) -> Read<Upstream> {
         idle_timeout: idle_timeout?,
         tunnel_timeout: tunnel_timeout?,
         attempts: attempts? as usize,
+        requests: Capacity::new(requests?, reserve),
         resolve_interval: resolve_interval?,
         headers: headers?,
     })

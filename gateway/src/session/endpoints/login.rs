@@ -21,6 +21,7 @@ use crate::csrf;
 use crate::ids::{SessionId, Subject};
 use crate::inbound::client::{X_FORWARDED_FOR, X_REQUEST_ID};
 use crate::limiter::{Limiter, Uncounted, address_prefix};
+use crate::overload::{Full, Rank, Room};
 use crate::policy::Grants;
 use crate::problem::Denied;
 use crate::reply::Reply;
@@ -40,6 +41,8 @@ pub struct LoginService {
     pub pool: Arc<Pool>,
     /// How many sessions a user may have.
     pub cap: Option<Cap>,
+    /// Room for those who wait for it.
+    pub room: Room,
 }
 
 /// Who the upstream says it is.
@@ -176,7 +179,8 @@ impl Attempt<'_> {
 }
 
 impl LoginService {
-    /// Posts credentials to `path`, and tells besides which request it is and where it comes from.
+    /// Posts credentials to `path`, and tells besides which request it is and where it comes from. Each costs the upstream
+    /// a password hash, so they are few at once.
     pub(super) async fn send(
         &self,
         pool: &Pool,
@@ -184,6 +188,7 @@ impl LoginService {
         credentials: &Fields,
         call: &Call<'_>,
     ) -> Result<http::Response<Bytes>, Denied> {
+        let _place = self.room.enter(Rank::Stranger).ok_or(Denied::Overloaded(Full::Login))?;
         let (media_type, body) = match self.terms.format {
             LoginFormat::Json => ("application/json", credentials.to_json()),
             LoginFormat::Form => ("application/x-www-form-urlencoded", credentials.to_form()),

@@ -116,9 +116,11 @@ fn trouble(denied: &Denied) -> Option<Trouble<'_>> {
         Denied::OverLimit { wait, .. } | Denied::LoginDelayed { wait } => Some(Trouble::TooMany(*wait)),
         Denied::TooManySessions => Some(Trouble::TooManyDevices),
         Denied::NotRegistered { said, .. } => Some(Trouble::NotCreated(said)),
-        Denied::Store(_) | Denied::LoginUnavailable(_) | Denied::LoginTimeout | Denied::LoginUnusable(_) => {
-            Some(Trouble::Unavailable)
-        }
+        Denied::Overloaded(_)
+        | Denied::Store(_)
+        | Denied::LoginUnavailable(_)
+        | Denied::LoginTimeout
+        | Denied::LoginUnusable(_) => Some(Trouble::Unavailable),
         _ => None,
     }
 }

@@ -17,6 +17,7 @@ use super::reply::Reply;
 use super::script::Script;
 use super::settings;
 use crate::clock::micros;
+use crate::panics;
 use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::text::corrupt;
@@ -54,7 +55,9 @@ impl Link {
         .map_err(|error| failure(&error))?;
         let signs = Signs::new();
         let mut sampled = signs.sample.subscribe();
-        let watcher = tokio::spawn(pulse::watch(pool.clone(), timeout, Arc::clone(&signs)));
+        let (clients, shown) = (pool.clone(), Arc::clone(&signs));
+        let watch = move || pulse::watch(clients.clone(), timeout, Arc::clone(&shown));
+        let watcher = tokio::spawn(panics::again(|| {}, watch));
         let first = sampled.wait_for(Option::is_some);
         let _ = tokio::time::timeout(FIRST_ANSWER, first).await;
         Ok(Self { pool, timeout, signs, watcher, is_cluster })

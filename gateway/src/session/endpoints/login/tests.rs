@@ -16,6 +16,7 @@ fn terms() -> Login {
         scopes: Some("/scope".to_owned()),
         timeout: Duration::from_secs(1),
         recheck: None,
+        concurrency: 1,
         backoff: Backoff { free: 1, first: Duration::ZERO, longest: Duration::ZERO, forget: Duration::ZERO },
     }
 }
