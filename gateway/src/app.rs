@@ -19,12 +19,12 @@ use tracing::{info, warn};
 use crate::admin::{AdminParts, AdminServer, Api, Readiness};
 use crate::auth::keyring::{self, Keyring, KeyringError};
 use crate::clock::Clock;
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, Listener, StoreConfig};
 use crate::connection::PATIENCE;
 use crate::gateway::Gateway;
 use crate::gateway::snapshot::{Lasting, Snapshot};
 use crate::limiter::Limiter;
-use crate::listener::Acceptor;
+use crate::listener::{Acceptor, Tls};
 use crate::metrics::{Metrics, ReloadOutcome};
 use crate::session::audit::Audit;
 use crate::session::revoker::Revoker;
@@ -75,6 +75,7 @@ pub struct App {
     lasting: Lasting,
     acceptor: Acceptor,
     addresses: BTreeMap<String, SocketAddr>,
+    tls: BTreeMap<String, Arc<Tls>>,
     admin: AdminServer,
     readiness: Arc<Readiness>,
     streams: Arc<Streams>,
@@ -116,9 +117,12 @@ impl App {
         };
         let acceptor = Acceptor::new(engine(gateway), Arc::clone(&metrics));
         let mut addresses = BTreeMap::new();
+        let mut tls = BTreeMap::new();
         for listener in &config.listeners {
             let refused = |why| listen_error(&listener.name, listener.address, why);
-            addresses.insert(listener.name.clone(), acceptor.listen(listener.clone()).await.map_err(refused)?);
+            let secure = Tls::of(listener, clock.now(), &metrics).map_err(|why| refused(std::io::Error::other(why)))?;
+            tls.extend(secure.clone().map(|secure| (listener.name.clone(), secure)));
+            addresses.insert(listener.name.clone(), acceptor.listen(listener.clone(), secure).await.map_err(refused)?);
         }
         let api = Arc::new(Api::new(Arc::clone(&current), clock.clone(), Arc::clone(&metrics)));
         let parts = AdminParts { metrics, readiness: Arc::clone(&readiness), api };
@@ -131,6 +135,7 @@ impl App {
             lasting,
             acceptor,
             addresses,
+            tls,
             admin,
             readiness,
             streams,
@@ -141,6 +146,7 @@ impl App {
         app.watch_store();
         app.renew_keys();
         app.watch_streams();
+        app.watch_certificates();
         Ok(app)
     }
 
@@ -162,6 +168,11 @@ impl App {
         self.current.store(Arc::new(outcome?));
         self.lasting.audit.webhook.apply(config.webhook.as_ref());
         tell_what_is_opened(&config);
+        for listener in &config.listeners {
+            if let Some(tls) = self.tls.get(&listener.name) {
+                tls.take(listener.transport.certificates(), self.clock.now());
+            }
+        }
         self.config = config;
         info!(target: "performance", "the new configuration is at work");
         Ok(())
@@ -174,7 +185,7 @@ impl App {
 
     async fn prepare(&self, config: &Config) -> Result<Snapshot, AppError> {
         let fixed = [
-            ("[listeners]", config.listeners == self.config.listeners),
+            ("[listeners]", but_certificates(&config.listeners) == but_certificates(&self.config.listeners)),
             ("[admin]", config.admin.address == self.config.admin.address),
             ("[store]", config.store == self.config.store),
             ("[telemetry]", config.telemetry == self.config.telemetry),
@@ -268,6 +279,22 @@ impl App {
         });
     }
 
+    /// Keeps looking for new certificates.
+    fn watch_certificates(&self) {
+        for tls in self.tls.values() {
+            let (tls, clock) = (Arc::clone(tls), self.clock.clone());
+            self.every(tls.check_interval, move || {
+                let (tls, clock) = (Arc::clone(&tls), clock.clone());
+                async move {
+                    let interval = tls.check_interval;
+                    // Whether it panicked is in the log; the next look comes anyway.
+                    let _ = tokio::task::spawn_blocking(move || tls.look_again(clock.now())).await;
+                    interval
+                }
+            });
+        }
+    }
+
     /// Runs a step again and again, each time after as long as it says, until the app ends.
     fn every<F>(&self, first: Duration, step: impl FnMut() -> F + Send + 'static)
     where
@@ -285,6 +312,12 @@ impl Drop for App {
 
 fn listen_error(what: &str, address: SocketAddr, why: std::io::Error) -> AppError {
     AppError::Listen { what: what.to_owned(), address, why }
+}
+
+/// Listeners without what may change while they listen.
+fn but_certificates(listeners: &[Listener]) -> Vec<Listener> {
+    let fixed = |listener: &Listener| Listener { transport: listener.transport.but_certificates(), ..listener.clone() };
+    listeners.iter().map(fixed).collect()
 }
 
 /// Opens the store of a configuration.

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use toml::de::DeTable;
 
 use self::reader::Reading;
+use crate::clock::Timestamp;
 use crate::cookies::Cookies;
 use crate::ids::UpstreamId;
 use crate::limit::Quota;
@@ -30,6 +31,7 @@ mod origins;
 mod reader;
 mod resolve;
 mod secrets;
+mod tls;
 mod tokens;
 mod upstream;
 mod values;
@@ -37,6 +39,7 @@ mod webhook;
 
 pub use errors::{ConfigErrors, Mistake, Place};
 pub use login::{Login, LoginFormat, Recheck, WhenUnavailable};
+pub use tls::{CertificateSource, CertificateTerms, KeySource, SourceError, TlsTerms, Transport};
 pub use tokens::{Algorithm, Signing, Tokens, VerifyingKey};
 pub use upstream::{HealthCheck, ServerAddress, Upstream, UpstreamHeader};
 pub use webhook::{Event, WebhookTerms, WebhookUrl, WebhookUrlError};
@@ -105,6 +108,14 @@ pub struct Config {
     pub shutdown: Shutdown,
 }
 
+impl Config {
+    /// What can be used as it is, but should be looked at: a certificate that has expired, for one.
+    pub fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let certificates = self.listeners.iter().flat_map(|listener| listener.transport.certificates());
+        certificates.flat_map(|terms| terms.warnings(now)).collect()
+    }
+}
+
 /// One address that requests come in on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -112,8 +123,8 @@ pub struct Listener {
     pub name: String,
     /// Where it listens; port 0 takes a free one.
     pub address: SocketAddr,
-    /// Whether it speaks HTTP/2 without TLS, to clients that begin with it.
-    pub h2c: bool,
+    /// How it speaks.
+    pub transport: Transport,
     /// How long an idle connection is kept.
     pub keepalive: Duration,
     /// The longest silence while a client sends a request.

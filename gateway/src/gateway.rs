@@ -15,6 +15,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use crate::clock::Clock;
+use crate::config::Transport;
 use crate::connection::entrance::Entrance;
 use crate::cors::Preflight;
 use crate::identity::{self, Assertion};
@@ -38,6 +39,7 @@ mod failure;
 mod forward;
 mod lasting;
 mod record;
+mod secured;
 pub mod snapshot;
 
 pub use record::Owed;
@@ -66,12 +68,14 @@ impl Gateway {
     /// Reads the request safely: where it comes from, and in one way only.
     fn read(session: &mut Session, journey: &mut Journey) -> Result<()> {
         let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let secure = Entrance::of(session).is_some_and(|entrance| entrance.secure);
+        let transport = Entrance::of(session).map(|entrance| entrance.transport.clone());
+        let secure = transport.as_ref().is_some_and(Transport::is_secure);
         let request = session.req_header_mut();
         let peer = peer.ok_or_else(|| Error::explain(pingora::InternalError, "a connection without an address"))?;
         journey.origin = Origin::read(peer, secure, &request.headers, &journey.snapshot.trusted_proxies);
         journey.request_id = journey.origin.request_id(&request.headers);
         journey.reading = exchange::canonicalise(request);
+        journey.outgoing.hsts = secured::insistence(transport.as_ref(), &journey.origin);
         if journey.reading.is_err() {
             session.set_keepalive(None); // Where one request was ambiguous, so is where the next one begins.
         }
@@ -84,6 +88,12 @@ impl Gateway {
         if let Err(denied) = Self::enter(&request, journey) {
             return self.refuse(session, journey, &denied).await;
         }
+        if let Some(port) = secured::sends_to(session) {
+            return match journey.reading.and_then(|()| secured::redirect(&request, port)) {
+                Ok(reply) => exchange::answer(session, journey, reply).await.map(|()| ANSWERED),
+                Err(malformed) => self.refuse(session, journey, &malformed.into()).await,
+            };
+        }
         if let Some(reply) = self.preflight(&request, journey) {
             return exchange::answer(session, journey, reply).await.map(|()| ANSWERED);
         }
@@ -94,7 +104,8 @@ impl Gateway {
         match permit.route().target {
             Target::Endpoint(endpoint) => {
                 journey.permit = Some(permit.clone());
-                self.serve(endpoint, &permit, session, journey).await
+                // On the heap: it is large, and most requests go on to a server.
+                Box::pin(self.serve(endpoint, &permit, session, journey)).await
             }
             Target::Upstream { .. } => {
                 journey.permit = Some(permit);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pingora::apps::HttpServerApp as _;
 use pingora::protocols::Peek as _;
+use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::proxy::HttpProxy;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -25,8 +26,10 @@ use crate::panics::{self, Panicked};
 
 mod http1;
 mod http2;
+mod tls;
 mod transport;
 
+pub use tls::Tls;
 use transport::{Transport, with_address};
 
 /// How long accepting pauses when there are no file descriptors left: long enough for some to close.
@@ -65,14 +68,14 @@ impl Acceptor {
     }
 
     /// Listens, and accepts until [`Acceptor::drain`]: the address, whose port may have been 0.
-    pub async fn listen(&self, terms: config::Listener) -> io::Result<SocketAddr> {
+    pub async fn listen(&self, terms: config::Listener, tls: Option<Arc<Tls>>) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(terms.address).await?;
         let address = listener.local_addr()?;
-        tokio::spawn(self.clone().accept(listener, terms));
+        tokio::spawn(self.clone().accept(listener, terms, tls));
         Ok(address)
     }
 
-    async fn accept(self, listener: TcpListener, terms: config::Listener) {
+    async fn accept(self, listener: TcpListener, terms: config::Listener, tls: Option<Arc<Tls>>) {
         let mut failing = false;
         loop {
             let accepted = tokio::select! {
@@ -82,8 +85,8 @@ impl Acceptor {
             match accepted {
                 Ok((stream, peer)) => {
                     failing = false;
-                    let (metrics, serving) =
-                        (Arc::clone(&self.metrics), self.clone().serve(stream, peer, terms.clone()));
+                    let metrics = Arc::clone(&self.metrics);
+                    let serving = self.clone().serve(stream, peer, terms.clone(), tls.clone());
                     self.connections.spawn(async move {
                         panics::caught(serving).await.unwrap_or_else(|Panicked| metrics.panicked("connection"));
                     });
@@ -105,14 +108,18 @@ impl Acceptor {
     }
 
     /// Serves one connection to its end.
-    async fn serve(self, stream: TcpStream, peer: SocketAddr, terms: config::Listener) {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, terms: config::Listener, tls: Option<Arc<Tls>>) {
         let _open = self.metrics.connection_opened();
         let _ = stream.set_nodelay(true); // A connection that can't be tuned can still be served.
-        let mut transport = Transport::Plain(with_address(stream, peer));
-        match version(&mut transport, &terms).await {
-            Ok(Version::Http1) => http1::serve(&self, transport, peer, &terms).await,
-            Ok(Version::Http2) => http2::serve(&self, transport, &terms).await,
-            Err(_) => {} // It said nothing.
+        let stream = with_address(stream, peer);
+        let opened = match tls {
+            Some(tls) => self.stop.run_until_cancelled(tls.handshake(stream, peer)).await.flatten(),
+            None => in_plain(stream, &terms).await.ok(),
+        };
+        match opened {
+            Some((transport, Version::Http1)) => http1::serve(&self, transport, peer, &terms).await,
+            Some((transport, Version::Http2)) => http2::serve(&self, transport, &terms).await,
+            None => {} // It said nothing that we understand.
         }
     }
 
@@ -128,10 +135,11 @@ impl Acceptor {
 
 /// Which HTTP a client speaks. One that begins with the preface of HTTP/2 (RFC 9113 §3.4) can't mean a request of
 /// HTTP/1.1.
-async fn version(transport: &mut Transport, terms: &config::Listener) -> io::Result<Version> {
-    let mut start = [0; PREFACE.len()];
-    if terms.h2c && timeout(terms.read_timeout, transport.try_peek(&mut start)).await?? && start == PREFACE {
-        return Ok(Version::Http2);
+async fn in_plain(stream: Box<L4Stream>, terms: &config::Listener) -> io::Result<(Transport, Version)> {
+    let (mut transport, mut start) = (Transport::Plain(stream), [0; PREFACE.len()]);
+    let h2c = matches!(terms.transport, config::Transport::Plain { h2c: true });
+    if h2c && timeout(terms.read_timeout, transport.try_peek(&mut start)).await?? && start == PREFACE {
+        return Ok((transport, Version::Http2));
     }
-    Ok(Version::Http1)
+    Ok((transport, Version::Http1))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
+use crate::clock::Timestamp;
 use crate::cors;
 use crate::ids::{LimitId, RouteId, UpstreamId};
 use crate::overload::Full;
@@ -62,6 +63,12 @@ table! {
     requests_in_flight: IntGauge = "requests_in_flight" [];
     /// Connections of clients.
     connections_open: IntGauge = "connections_open" [];
+    /// TLS handshakes, by listener and outcome: done, timeout, or what was wrong with the client.
+    tls_handshakes: IntCounterVec = "tls_handshakes_total" ["listener", "outcome"];
+    /// When a certificate expires, in seconds since 1970, by listener and file.
+    certificate_expiry: IntGaugeVec = "certificate_expiry_timestamp_seconds" ["listener", "certificate"];
+    /// Changed files of certificates, by listener and outcome: applied, or refused so that the last one stays.
+    certificate_reloads: IntCounterVec = "certificate_reloads_total" ["listener", "outcome"];
     /// Open streams: every WebSocket, and answers of unknown or great length to known users.
     streams_open: IntGauge = "streams_open" [];
     /// Open streams of which the store could not tell whether their session stands.
@@ -149,6 +156,27 @@ impl Metrics {
     /// A connection is open for as long as this is held.
     pub fn connection_opened(&self) -> Held {
         Held::hold(&self.connections_open)
+    }
+
+    /// A TLS handshake ended.
+    pub fn tls_handshake(&self, listener: &str, outcome: &str) {
+        self.tls_handshakes.with_label_values(&[listener, outcome]).inc();
+    }
+
+    /// A certificate is shown to clients until then. Its label holds a colon, which no listener has in its name:
+    /// see `url`.
+    pub fn certificate_expires(&self, listener: &str, file: &str, at: Timestamp) {
+        self.certificate_expiry.with_label_values(&[listener, &format!("file:{file}")]).set(at.as_secs());
+    }
+
+    /// A listener shows a certificate no more.
+    pub fn certificate_gone(&self, listener: &str, file: &str) {
+        let _ = self.certificate_expiry.remove_label_values(&[listener, &format!("file:{file}")]);
+    }
+
+    /// The files of a certificate changed.
+    pub fn certificate_reloaded(&self, listener: &str, outcome: ReloadOutcome) {
+        self.certificate_reloads.with_label_values(&[listener, outcome.name()]).inc();
     }
 
     /// A stream is open for as long as this is held.
@@ -308,11 +336,7 @@ impl Metrics {
 
     /// A new configuration was tried.
     pub fn reloaded(&self, outcome: ReloadOutcome) {
-        let outcome = match outcome {
-            ReloadOutcome::Applied => "applied",
-            ReloadOutcome::Refused => "refused",
-        };
-        self.config_reloads.with_label_values(&[outcome]).inc();
+        self.config_reloads.with_label_values(&[outcome.name()]).inc();
     }
 }
 

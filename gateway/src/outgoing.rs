@@ -20,8 +20,22 @@ pub struct Outgoing {
     pub cookies: CookieChange,
     /// Which pages of other origins may read it, if that is for us to say.
     pub sharing: Option<Sharing>,
+    /// What becomes of `Strict-Transport-Security`.
+    pub hsts: Insistence,
     /// The page that tells a person of a refusal, in place of a problem.
     pub page: Option<Reply>,
+}
+
+/// What becomes of `Strict-Transport-Security`, which browsers heed only over TLS (RFC 6797 §7.2).
+#[derive(Default)]
+pub enum Insistence {
+    /// The client speaks no TLS: no answer has it, whoever wrote it.
+    #[default]
+    Never,
+    /// What a server says of it stays.
+    Theirs,
+    /// This, whatever a server says.
+    Ours(HeaderValue),
 }
 
 /// What becomes of the cookies that hold tokens.

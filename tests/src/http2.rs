@@ -7,7 +7,7 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{Request, Response};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -28,7 +28,14 @@ impl Http2 {
     /// # Panics
     /// If there is none.
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("it listens");
+        Self::over(TcpStream::connect(address).await.expect("it listens")).await
+    }
+
+    /// Speaks it over a connection that stands, such as one inside TLS.
+    ///
+    /// # Panics
+    /// If the other side does not.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let (send, connection) = h2::client::handshake(stream).await.expect("it speaks HTTP/2");
         Self { send, connection: tokio::spawn(connection) }
     }

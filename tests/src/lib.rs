@@ -14,6 +14,7 @@ mod postgres;
 mod recorder;
 mod redis;
 mod stack;
+mod tls;
 mod visitor;
 
 pub use attack::{Attack, assert_refused};
@@ -25,6 +26,7 @@ pub use forge::Forge;
 pub use recorder::{Recorded, Recorder};
 pub use redis::Redis;
 pub use stack::{Builder, Kind, Stack, eventually, raw};
+pub use tls::{Authority, Dribble, Issued, TlsClient};
 pub use visitor::Visitor;
 
 /// Makes one test for each store of an async function that takes a [`Kind`].

@@ -1,6 +1,6 @@
 //! An upstream that keeps every byte it was sent, so that tests can say exactly what was forwarded. It
 //! speaks just enough HTTP/1.1: `/stall` never answers, `/cut` breaks off in its body, `/garbage` is none at all,
-//! `/status/503` answers with that, `/plants` sets cookies, `/kept` may be cached, `/events` keeps sending events and `/event` sends one, an
+//! `/status/503` answers with that, `/plants` sets cookies, `/secure` insists on TLS, `/kept` may be cached, `/events` keeps sending events and `/event` sends one, an
 //! upgrade is answered with 101 and echoed (`/frames` keeps sending frames, `/deaf` reads nothing), and everything
 //! else gets 200, unless a test says otherwise.
 
@@ -179,8 +179,10 @@ async fn serve(mut stream: TcpStream, notes: Arc<Notes>) -> Option<()> {
         let planted = if target.ends_with("/plants") { PLANTED } else { "" };
         let rest = if status == "304" { "\r\n" } else { "Content-Length: 2\r\n\r\n{}" };
         let kept = if target.ends_with("/kept") { "Cache-Control: private, max-age=600\r\n" } else { "" };
-        let answer =
-            format!("HTTP/1.1 {status} x\r\nServer: recorder\r\nCDN-Cache-Control: public\r\n{planted}{kept}{rest}");
+        let insists = if target.ends_with("/secure") { "Strict-Transport-Security: max-age=1\r\n" } else { "" };
+        let answer = format!(
+            "HTTP/1.1 {status} x\r\nServer: recorder\r\nCDN-Cache-Control: public\r\n{planted}{kept}{insists}{rest}"
+        );
         stream.write_all(answer.as_bytes()).await.ok()?;
     }
 }

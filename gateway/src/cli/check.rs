@@ -3,13 +3,20 @@
 
 use std::path::PathBuf;
 
+use crate::clock::Clock;
+
 use super::{Ending, complain, load, print};
 
 pub(super) fn check(files: Vec<PathBuf>) -> Ending {
     let mut ending = Ending::Well;
     for file in files {
         match load(&file) {
-            Ok(_) => print(&format!("{}: all is well\n", file.display())),
+            Ok(config) => {
+                for warning in config.warnings(Clock::system().now()) {
+                    complain(&format!("{}: {warning}", file.display()));
+                }
+                print(&format!("{}: all is well\n", file.display()));
+            }
             Err(errors) => {
                 complain(&errors);
                 ending = Ending::BadInput;

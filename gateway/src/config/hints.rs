@@ -71,8 +71,8 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
     ("listeners", &["bind", "listen", "port", "host"], r#"write address = "127.0.0.1:8080""#),
     (
         "listeners",
-        &["tls", "cert", "key", "certificate"],
-        "this version does not end TLS: put a TLS terminator in front",
+        &["cert", "certificate", "key", "ssl"],
+        r#"in [listeners.NAME.tls] write certificates = [{ chain = "cert.pem", key = { file = "key.pem" } }]"#,
     ),
     ("listeners", &["timeout"], "write read_timeout, write_timeout or keepalive"),
     ("admin", &["bind", "listen", "port", "host"], r#"write address = "127.0.0.1:9090""#),

@@ -21,6 +21,7 @@ mod process;
 mod routes;
 mod sessions;
 mod store;
+mod tls;
 mod tokens;
 mod upstreams;
 mod webhook;

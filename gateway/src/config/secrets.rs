@@ -3,7 +3,7 @@
 //! secret, or a text that may have been meant as one.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::hints::quoted;
 use super::reader::{Read, Value};
@@ -16,6 +16,11 @@ const MOST_BYTES: u64 = 64 * 1024;
 
 /// A secret, from where it is.
 pub(super) fn secret(value: &Value<'_>) -> Read<Secret> {
+    located(value).map(|(secret, _)| secret)
+}
+
+/// A secret, and the file that it is in, if it is in one.
+pub(super) fn located(value: &Value<'_>) -> Read<(Secret, Option<PathBuf>)> {
     if value.as_text().is_some() {
         return Err(value.refuse(
             "a secret never stands in this file; write { env = \"NAME\" } or { file = \"PATH\" }, and change it if it was real",
@@ -25,7 +30,8 @@ pub(super) fn secret(value: &Value<'_>) -> Read<Secret> {
         let env = table.optional("env", from_env);
         let file = table.optional("file", from_file);
         match (env?, file?) {
-            (Some(secret), None) | (None, Some(secret)) => Ok(secret),
+            (Some(secret), None) => Ok((secret, None)),
+            (None, Some((secret, path))) => Ok((secret, Some(path))),
             _ => Err(table.refuse("write either { env = \"NAME\" } or { file = \"PATH\" }")),
         }
     })
@@ -47,14 +53,15 @@ fn from_env(value: &Value<'_>) -> Read<Secret> {
     }
 }
 
-fn from_file(value: &Value<'_>) -> Read<Secret> {
+fn from_file(value: &Value<'_>) -> Read<(Secret, PathBuf)> {
     let path = value.parse(Ok)?;
-    let bytes = read_file(&value.reading().folder.join(path))
+    let place = value.reading().folder.join(path);
+    let bytes = read_file(&place)
         .map_err(|why| value.refuse(format_args!("the file {} can't be read: {why}", quoted(path))))?;
     let line_ends = bytes.iter().rev().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
     match &bytes[..bytes.len() - line_ends] {
         [] => Err(value.refuse(format_args!("the file {} is empty", quoted(path)))),
-        secret => Ok(Secret::new(secret)),
+        secret => Ok((Secret::new(secret), place)),
     }
 }
 

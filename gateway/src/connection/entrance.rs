@@ -1,4 +1,4 @@
-//! The way that a request came in: what carries its answer, and whether it is encrypted on the way. The engine
+//! The way that a request came in: what carries its answer, and how its listener speaks. The engine
 //! hands it along with the connection, for HTTP/1.1 and HTTP/2 alike. It decides nothing.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
 
+use crate::config::Transport;
 use crate::streams::carrier::Carrier;
 
 /// The way that a request came in.
@@ -17,15 +18,15 @@ use crate::streams::carrier::Carrier;
 pub struct Entrance {
     /// Ends what is answered.
     pub carrier: Arc<Carrier>,
-    /// Whether the client speaks TLS to us.
-    pub secure: bool,
+    /// How the client speaks to us.
+    pub transport: Transport,
     completed: AtomicBool,
 }
 
 impl Entrance {
     /// An entrance that nobody has gone through yet.
-    pub fn new(secure: bool) -> Self {
-        Self { carrier: Arc::default(), secure, completed: AtomicBool::new(false) }
+    pub fn new(transport: &Transport) -> Self {
+        Self { carrier: Arc::default(), transport: transport.clone(), completed: AtomicBool::new(false) }
     }
 
     /// The entrance of `session`.

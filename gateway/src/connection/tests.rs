@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
+use crate::config::Transport;
 use crate::metrics::Metrics;
 use crate::streams::carrier::Kind;
 use crate::streams::{Cause, Open, Streams};
@@ -21,7 +22,7 @@ struct Pipe {
 /// A connection that carries a stream, on a pipe that holds `capacity` bytes.
 fn pipe(kind: Kind, capacity: usize) -> Pipe {
     let (ours, client) = duplex(capacity);
-    let entrance = Arc::new(Entrance::new(false));
+    let entrance = Arc::new(Entrance::new(&Transport::Plain { h2c: false }));
     let streams = Arc::new(Streams::new(Arc::new(Metrics::new())));
     let open = streams.begin(&entrance.carrier, kind, None);
     Pipe { connection: Connection::new(ours, &entrance).unwrap(), client, streams, open }

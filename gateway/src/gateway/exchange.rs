@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderName, SET_COOKIE, VARY};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY,
+};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -17,7 +19,7 @@ use crate::inbound::client::{Origin, X_REQUEST_ID};
 use crate::inbound::{Inbound, Malformed, framing, host, navigation, path};
 use crate::journey::Journey;
 use crate::limiter;
-use crate::outgoing::CookieChange;
+use crate::outgoing::{CookieChange, Insistence};
 use crate::problem::Denied;
 use crate::reply::Reply;
 
@@ -177,10 +179,15 @@ fn drop_headers(head: &mut ResponseHeader, which: impl Fn(&str) -> bool) {
     }
 }
 
-/// Adds what every answer carries: the request's name, what limits said, which pages may read it, and cookies
-/// that change.
+/// Adds what every answer carries: the request's name, that browsers are to insist on TLS, what limits said, which
+/// pages may read it, and cookies that change.
 pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<Error>> {
     head.insert_header(X_REQUEST_ID, journey.request_id.as_str())?;
+    match &journey.outgoing.hsts {
+        Insistence::Never => drop(head.remove_header(&STRICT_TRANSPORT_SECURITY)),
+        Insistence::Theirs => {}
+        Insistence::Ours(terms) => head.insert_header(STRICT_TRANSPORT_SECURITY, terms.clone())?,
+    }
     if let Some((limits, policies)) = limiter::headers(&journey.outgoing.readings) {
         head.insert_header(RATE_LIMIT, limits)?;
         head.insert_header(RATE_LIMIT_POLICY, policies)?;

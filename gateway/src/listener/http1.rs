@@ -16,7 +16,7 @@ use crate::connection::{Connection, PATIENCE};
 
 /// Serves a connection to its end.
 pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, peer: SocketAddr, terms: &config::Listener) {
-    let entrance = Arc::new(Entrance::new(transport.is_secure()));
+    let entrance = Arc::new(Entrance::new(&terms.transport));
     let Ok(connection) = Connection::new(transport, &entrance) else { return };
     let mut next = Some(ServerSession::new_http1(Box::new(connection)));
     let ending = acceptor.ending.subscribe();

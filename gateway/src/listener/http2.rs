@@ -39,9 +39,8 @@ type Connection = h2::server::Connection<Stream, bytes::Bytes>;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, terms: &config::Listener) {
-    let (secure, socket) = (transport.is_secure(), transport.get_socket_digest());
-    let transport = Metered::new(transport);
-    let visit = Visit { acceptor, terms, secure, socket, meter: transport.meter() };
+    let (socket, transport) = (transport.get_socket_digest(), Metered::new(transport));
+    let visit = Visit { acceptor, terms, socket, meter: transport.meter() };
     let handshake = server::handshake(Box::new(transport), Some(limits()));
     if let Ok(Ok(connection)) = tokio::time::timeout(terms.read_timeout, handshake).await {
         visit.serve(connection).await;
@@ -63,7 +62,6 @@ fn limits() -> H2Options {
 struct Visit<'a> {
     acceptor: &'a Acceptor,
     terms: &'a config::Listener,
-    secure: bool,
     socket: Option<Arc<SocketDigest>>,
     meter: Meter,
 }
@@ -75,7 +73,7 @@ impl Visit<'_> {
         let mut streams = JoinSet::new();
         let mut conduct = Conduct::default();
         while conduct.is_tolerable() && !self.meter.is_spent() {
-            let entrance = Arc::new(Entrance::new(self.secure));
+            let entrance = Arc::new(Entrance::new(&self.terms.transport));
             let Ok(digest) = self.digest(&entrance) else { break };
             let patience = if leaving { PATIENCE } else { self.terms.keepalive };
             tokio::select! {

@@ -39,11 +39,6 @@ pub(super) fn with_address(stream: TcpStream, peer: SocketAddr) -> Box<L4Stream>
 }
 
 impl Transport {
-    /// Whether nobody on the way can read it.
-    pub(super) fn is_secure(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
-
     fn socket(&self) -> &L4Stream {
         match self {
             Self::Plain(stream) => stream,

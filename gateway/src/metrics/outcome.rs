@@ -80,3 +80,12 @@ pub enum ReloadOutcome {
     /// The last one stayed.
     Refused,
 }
+
+impl ReloadOutcome {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+        }
+    }
+}

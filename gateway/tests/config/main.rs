@@ -12,6 +12,7 @@ mod properties;
 mod secrets;
 mod sessions;
 mod shipped;
+mod tls;
 mod values;
 mod webhook;
 

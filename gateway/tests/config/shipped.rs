@@ -8,6 +8,7 @@ use std::sync::Arc;
 use portcullis::config::{self, Config, ConfigErrors};
 use portcullis::limit::{Limit, LimitBy};
 use portcullis::routing::{Route, RouteTable, Target};
+use rcgen::{CertificateParams, KeyPair};
 use toml::{Table, Value};
 
 use crate::{GOOD_SECRET, env};
@@ -28,6 +29,10 @@ fn shipped() -> Vec<PathBuf> {
 fn load(text: &str) -> Result<Config, ConfigErrors> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("signing-key.pem"), env("PRIVATE_KEY").unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["api.example.com".to_owned()]).unwrap().self_signed(&key).unwrap();
+    fs::write(folder.path().join("example.crt"), certificate.pem()).unwrap();
+    fs::write(folder.path().join("example.key"), key.serialize_pem()).unwrap();
     let env = |name: &str| match name {
         "REDIS_URL" => env("REDIS_URL"),
         "PREVIOUS_PUBLIC_KEY" | "ISSUER_PUBLIC_KEY" => env("PUBLIC_KEY"),
@@ -169,7 +174,9 @@ fn documents(text: &str, section: &str, key: &str) -> bool {
         let header = format!("[{section}.{key}]").replace("[.", "[");
         let opens = line.starts_with(&header[..header.len() - 1])
             || line.starts_with(&format!("[{}", &header[..header.len() - 1]));
-        opens || (here && line.split(['{', ',', '#']).any(|part| part.trim().starts_with(&format!("{key} ="))))
+        // `[listeners.public.tls]`: a table of one that the user named.
+        let ends = line.starts_with('[') && here && current.rsplit('.').next() == Some(key);
+        opens || ends || (here && line.split(['{', ',', '#']).any(|part| part.trim().starts_with(&format!("{key} ="))))
     })
 }
 

@@ -31,5 +31,6 @@ mod rotation;
 mod round_trips;
 mod silence;
 mod streams;
+mod tls;
 mod tokens;
 mod webhook;

@@ -66,8 +66,9 @@ impl Surroundings<'_> {
     /// Whether browsers may reach us from elsewhere, and so must do it over TLS.
     fn is_secure(&self) -> bool {
         let on_this_machine = self.listeners.iter().all(|listener| listener.address.ip().is_loopback());
+        let no_tls = !self.listeners.iter().any(|listener| listener.transport.is_secure());
         let in_plain = self.tokens.is_none_or(|tokens| !tokens.issuer.starts_with("https://"));
-        !(on_this_machine && in_plain && self.trusted_proxies.is_some_and(<[IpNet]>::is_empty))
+        !(on_this_machine && no_tls && in_plain && self.trusted_proxies.is_some_and(<[IpNet]>::is_empty))
     }
 }
 

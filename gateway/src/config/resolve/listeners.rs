@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::tls;
 use crate::config::reader::{Read, Spot, Table, Value};
 use crate::config::{Admin, Listener, addresses, secrets, values};
 use crate::ids::RouteId;
@@ -65,14 +66,14 @@ fn listener(name: &str, value: &Value<'_>, others: &[Listener]) -> Read<Listener
     value.table(|table| {
         let address = |value: &Value<'_>| free(value.spot(), addresses::socket(value)?, others);
         let address = table.required("address", address, r#"write address = "127.0.0.1:8080""#);
-        let h2c = table.or("h2c", Value::flag, false);
+        let transport = tls::transport(table);
         let keepalive = table.or("keepalive", values::duration, KEEPALIVE);
         let read_timeout = table.or("read_timeout", values::duration, READ_TIMEOUT);
         let write_timeout = table.or("write_timeout", values::duration, WRITE_TIMEOUT);
         Ok(Listener {
             name: name?.to_string(),
             address: address?,
-            h2c: h2c?,
+            transport: transport?,
             keepalive: keepalive?,
             read_timeout: read_timeout?,
             write_timeout: write_timeout?,
