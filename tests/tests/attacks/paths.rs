@@ -1,5 +1,7 @@
 //! Paths that one server reads as a public one and another as a protected one.
 
+use http::Request;
+use portcullis_tests::http2::Http2;
 use portcullis_tests::{Attack, Kind, Stack, assert_refused, raw};
 
 /// Routes that accept what others refuse, beside protected ones.
@@ -149,4 +151,33 @@ async fn a_route_accepts_what_it_says_and_no_reading_of_it_leads_to_another() {
     ];
     let attacks = rows.map(|(name, source, target)| Attack::new(name, source, get(target), "400 malformed_request"));
     assert_refused(&stack, &attacks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_has_the_same_reading() {
+    let listener = "[listeners.h2c]\naddress = \"127.0.0.1:0\"\nh2c = true\n";
+    let stack = Stack::builder(Kind::Embedded).extra(listener).start().await;
+    let mut client = Http2::connect(stack.listener("h2c")).await;
+    for (method, uri, refusal) in [
+        ("GET", "http://a/public/..%2fecho/x", "400 malformed_request"),
+        ("GET", "http://a/public/..;/echo/x", "400 malformed_request"),
+        ("GET", "http://a/public//../echo/x", "400 malformed_request"),
+        ("GET", "http://a/public/%252e%252e/echo/x", "400 malformed_request"),
+        ("GET", "http://a/public/%00", "400 malformed_request"),
+        ("GET", "http://127.1/public/x", "400 malformed_request"),
+        ("GET", "http://a/public/../echo/x", "401 no_credential"),
+        ("TRACE", "http://a/public/x", "405 method_refused"),
+        ("get", "http://a/public/x", "405 method_refused"),
+        ("CONNECT", "a:443", "405 method_refused"),
+    ] {
+        let request = Request::builder().method(method).uri(uri).body(()).unwrap();
+        let answer = client.send(request, "").await.unwrap();
+        assert_eq!(format!("{} {}", answer.status, answer.reason()), refusal, "{method} {uri}");
+    }
+    assert!(stack.recorder.seen().is_empty());
+    let crumbs = Request::get("http://A.Test.:080//public/./%61").header("cookie", "a=1").header("cookie", "b=2");
+    assert_eq!(client.send(crumbs.body(()).unwrap(), "").await.unwrap().status, 200);
+    let seen = stack.recorder.last();
+    assert_eq!((seen.target(), seen.header("host")), ("GET /public/a", Some("a.test:80")));
+    assert_eq!((seen.header("cookie"), seen.header("x-forwarded-host")), (Some("a=1; b=2"), Some("a.test:80")));
 }
