@@ -45,7 +45,7 @@ impl Forge {
     /// # Panics
     /// If the key does not sign.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
-        self.sign_text(&header.to_string(), claims.to_string())
+        self.sign_text(header.to_string(), claims.to_string())
     }
 
     /// The same of exactly these bytes, be they JSON or not.

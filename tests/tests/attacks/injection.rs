@@ -95,6 +95,7 @@ async fn no_line_end_of_a_client_ends_a_line_of_an_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn a_form_leads_on_to_this_origin_only() {
     let stack = stack().await;
     let body = format!("username=alice&password={}", Client::PASSWORD.replace(' ', "+"));

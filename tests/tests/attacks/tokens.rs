@@ -258,6 +258,7 @@ async fn a_token_brings_no_key_and_names_one_of_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn a_header_is_one_object_with_each_member_once() {
     let scene = Scene::new().await;
     let header = &scene.header;
@@ -324,6 +325,7 @@ async fn a_header_is_one_object_with_each_member_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn a_signature_is_the_keys_own_in_its_one_spelling() {
     let scene = Scene::new().await;
     let good = scene.alice.access_token();
@@ -574,6 +576,7 @@ async fn a_token_is_by_us_and_for_us() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn names_in_a_token_are_safe_bytes_of_a_header() {
     let scene = Scene::new().await;
     let mut rows = Vec::new();
@@ -719,6 +722,7 @@ async fn claims_are_one_object_with_each_claim_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn a_key_is_for_one_algorithm_and_one_name() {
     let pem = SigningKey::generate(portcullis::config::Algorithm::EdDsa);
     let read = SigningKey::read(portcullis::config::Algorithm::EdDsa, &pem, None).unwrap();

@@ -1,6 +1,8 @@
 //! Logs are silent about secrets: through everything that a client can do, no token, password or
 //! connection URL is written anywhere.
 
+use std::fmt::Write as _;
+
 use portcullis_tests::{Client, raw};
 use serde_json::json;
 
@@ -68,7 +70,7 @@ async fn one_request_writes_one_line_whatever_it_says() {
         let before = stand.logs().lines().count();
         let mut asked = 0;
         for disguise in DISGUISES {
-            let encoded = disguise.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+            let encoded = percent_encoded(disguise);
             let body = json!({ "username": disguise, "password": disguise }).to_string();
             for (first, lines, body) in [
                 (
@@ -108,4 +110,12 @@ async fn one_request_writes_one_line_whatever_it_says() {
             }
         }
     }
+}
+
+/// Each byte as `%XX`.
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        let _ = write!(encoded, "%{byte:02X}"); // A String takes whatever is written to it.
+        encoded
+    })
 }
