@@ -85,14 +85,14 @@ impl Gateway {
     /// Admits the request, or refuses it; serves what is meant for the gateway itself.
     async fn decide(&self, session: &mut Session, journey: &mut Journey) -> Result<bool> {
         let request = exchange::inbound(session.req_header(), &journey.origin);
-        if let Err(denied) = Self::enter(&request, journey) {
-            return self.refuse(session, journey, &denied).await;
-        }
         if let Some(port) = secured::sends_to(session) {
             return match journey.reading.and_then(|()| secured::redirect(&request, port)) {
                 Ok(reply) => exchange::answer(session, journey, reply).await.map(|()| ANSWERED),
                 Err(malformed) => self.refuse(session, journey, &malformed.into()).await,
             };
+        }
+        if let Err(denied) = Self::enter(&request, journey) {
+            return self.refuse(session, journey, &denied).await;
         }
         if let Some(reply) = self.preflight(&request, journey) {
             return exchange::answer(session, journey, reply).await.map(|()| ANSWERED);
