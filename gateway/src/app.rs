@@ -115,7 +115,7 @@ impl App {
             streams: Arc::clone(&streams),
             revoker: Arc::clone(&revoker),
         };
-        let acceptor = Acceptor::new(engine(gateway), Arc::clone(&metrics));
+        let acceptor = Acceptor::new(engine(gateway), Arc::clone(&current), Arc::clone(&metrics));
         let mut addresses = BTreeMap::new();
         let mut tls = BTreeMap::new();
         for listener in &config.listeners {

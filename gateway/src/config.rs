@@ -23,6 +23,7 @@ use crate::secret::Secret;
 use crate::session::Cap;
 
 mod addresses;
+mod bounds;
 mod errors;
 mod hints;
 mod login;
@@ -37,6 +38,7 @@ mod upstream;
 mod values;
 mod webhook;
 
+pub use bounds::{BodyPace, Bounds};
 pub use errors::{ConfigErrors, Mistake, Place};
 pub use login::{Login, LoginFormat, Recheck, WhenUnavailable};
 pub use tls::{CertificateSource, CertificateTerms, KeySource, SourceError, TlsTerms, Transport};
@@ -131,6 +133,8 @@ pub struct Listener {
     pub read_timeout: Duration,
     /// The longest that a client may take to accept a part of the answer.
     pub write_timeout: Duration,
+    /// What clients may cost.
+    pub bounds: Bounds,
 }
 
 /// Health, metrics and administration.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -34,6 +35,7 @@ use crate::session::endpoints::{Call, MAX_BODY};
 use crate::session::revoker::Revoker;
 use crate::streams::Streams;
 
+pub mod body;
 pub mod exchange;
 mod failure;
 mod forward;
@@ -42,6 +44,7 @@ mod record;
 mod secured;
 pub mod snapshot;
 
+use body::Body;
 pub use record::Owed;
 use snapshot::Snapshot;
 
@@ -127,6 +130,7 @@ impl Gateway {
         };
         journey.route = Some(Arc::clone(route)); // So that refusals are labelled too, and pages can read them.
         journey.outgoing.sharing = route.cors.as_ref().map(|cors| cors.answer(request.headers));
+        body::declared(request.headers, route)?;
         let uncounted = match route.target {
             Target::Endpoint(Endpoint::Login | Endpoint::SignIn) => Uncounted::Refuse,
             Target::Endpoint(_) | Target::Upstream { .. } => Uncounted::CountLocally,
@@ -215,7 +219,9 @@ impl Gateway {
         let page = journey.outgoing.page.take();
         let page = page.or_else(|| journey.snapshot.endpoints.for_people(journey.route.as_deref(), &request, denied));
         let reply = page.unwrap_or_else(|| problem.reply(&journey.request_id));
-        exchange::answer(session, journey, reply).await.map(|()| ANSWERED)
+        exchange::answer(session, journey, reply).await?;
+        exchange::linger(session).await;
+        Ok(ANSWERED)
     }
 }
 
@@ -238,6 +244,20 @@ impl ProxyHttp for Gateway {
         self.step(self.decide(session, journey)).await
     }
 
+    /// Lets the body through, as long as it is neither too large nor too slow. What a tunnel carries is no body.
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        journey: &mut Journey,
+    ) -> Result<()> {
+        if session.was_upgraded() {
+            return Ok(());
+        }
+        forward::body(session, body.as_ref().map_or(0, Bytes::len), journey)
+    }
+
     /// Picks a server: no permit, no peer.
     async fn upstream_peer(&self, session: &mut Session, journey: &mut Journey) -> Result<Box<HttpPeer>> {
         self.step(async { forward::peer(session, journey) }).await
@@ -256,6 +276,7 @@ impl ProxyHttp for Gateway {
         journey: &mut Journey,
     ) -> Result<()> {
         let work = async {
+            journey.body = Body::default(); // What an earlier attempt was sent is sent again.
             let permit = forward::permit(journey)?;
             let authority = forward::authority(session.req_header());
             let pool_headers = journey.attempt.pool.as_ref().map_or(&[][..], |pool| pool.headers());
@@ -301,12 +322,13 @@ impl ProxyHttp for Gateway {
 
     /// Answers what went wrong on the way to a server or back.
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, journey: &mut Journey) -> FailToProxy {
-        let Some(denied) = journey.failed.take().or_else(|| failure::denied(error)) else {
+        let waits_for_client = session.is_http2() && !session.as_mut().is_body_done() && !forward::is_answered(session);
+        let Some(denied) = journey.failed.take().or_else(|| failure::denied(error, waits_for_client)) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false }; // The client is gone.
         };
         record::failure(error, &denied, journey, &self.metrics);
         let status = Problem::from(&denied).status();
-        if session.response_written().is_some_and(|head| !head.status.is_informational()) {
+        if forward::is_answered(session) {
             record::refusal(journey, &denied, status, &self.metrics);
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }

@@ -36,8 +36,11 @@ pub struct Inbound<'a> {
 /// What is wrong with a request. The message is fit for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// HTTP/1.0 or older.
-    #[error("HTTP/1.1 is the oldest version that is served.")]
+    /// A request line or header that is none, as RFC 9112 has it.
+    #[error("The request can't be read: {0}.")]
+    Head(&'static str),
+    /// Another version of HTTP than is spoken here.
+    #[error("This version of HTTP is not served here.")]
     Version,
     /// No `Host`, several, one that is no host, or another one than the target names.
     #[error("The header Host must name one host.")]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
 use crate::gateway::Owed;
+use crate::gateway::body::Body;
 use crate::gateway::snapshot::Snapshot;
 use crate::ids::RequestId;
 use crate::inbound::Malformed;
@@ -47,6 +48,8 @@ pub struct Journey {
     pub refused: Option<&'static str>,
     /// The way to a server.
     pub attempt: Attempt,
+    /// What came of the body.
+    pub body: Body,
     /// The answer, if it may last.
     pub stream: Option<Open>,
     /// What its access line needs, if it may be cut off.
@@ -90,6 +93,7 @@ impl Journey {
             failed: None,
             refused: None,
             attempt: Attempt::default(),
+            body: Body::default(),
             stream: None,
             owed: None,
             place: None,

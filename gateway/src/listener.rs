@@ -4,9 +4,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use pingora::apps::HttpServerApp as _;
 use pingora::protocols::Peek as _;
 use pingora::protocols::l4::stream::Stream as L4Stream;
@@ -21,14 +23,18 @@ use tracing::warn;
 use crate::config;
 use crate::descriptors::AcceptError;
 use crate::gateway::Gateway;
+use crate::gateway::snapshot::Snapshot;
 use crate::metrics::Metrics;
 use crate::panics::{self, Panicked};
 
+mod crowd;
 mod http1;
 mod http2;
+mod refusal;
 mod tls;
 mod transport;
 
+use crowd::Crowd;
 pub use tls::Tls;
 use transport::{Transport, with_address};
 
@@ -44,10 +50,27 @@ enum Version {
     Http2,
 }
 
+/// One listener: what it was told, and who has come.
+struct Terms {
+    listener: config::Listener,
+    /// Its certificates, if it speaks TLS.
+    tls: Option<Arc<Tls>>,
+    crowd: Crowd,
+}
+
+impl Deref for Terms {
+    type Target = config::Listener;
+
+    fn deref(&self) -> &config::Listener {
+        &self.listener
+    }
+}
+
 /// What connections are handed to, and how they end.
 #[derive(Clone)]
 pub struct Acceptor {
     proxy: Arc<HttpProxy<Gateway>>,
+    current: Arc<ArcSwap<Snapshot>>,
     metrics: Arc<Metrics>,
     connections: TaskTracker,
     stop: CancellationToken,
@@ -56,10 +79,11 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Hands connections to `proxy`.
-    pub fn new(proxy: HttpProxy<Gateway>, metrics: Arc<Metrics>) -> Self {
+    /// Hands connections to `proxy`; `current` tells which peers are proxies of ours.
+    pub fn new(proxy: HttpProxy<Gateway>, current: Arc<ArcSwap<Snapshot>>, metrics: Arc<Metrics>) -> Self {
         Self {
             proxy: Arc::new(proxy),
+            current,
             metrics,
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -71,11 +95,13 @@ impl Acceptor {
     pub async fn listen(&self, terms: config::Listener, tls: Option<Arc<Tls>>) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(terms.address).await?;
         let address = listener.local_addr()?;
-        tokio::spawn(self.clone().accept(listener, terms, tls));
+        let crowd = Crowd::new(terms.bounds.max_connections, terms.bounds.connections_per_address);
+        let terms = Arc::new(Terms { listener: terms, crowd, tls });
+        tokio::spawn(self.clone().accept(listener, terms));
         Ok(address)
     }
 
-    async fn accept(self, listener: TcpListener, terms: config::Listener, tls: Option<Arc<Tls>>) {
+    async fn accept(self, listener: TcpListener, terms: Arc<Terms>) {
         let mut failing = false;
         loop {
             let accepted = tokio::select! {
@@ -85,11 +111,7 @@ impl Acceptor {
             match accepted {
                 Ok((stream, peer)) => {
                     failing = false;
-                    let metrics = Arc::clone(&self.metrics);
-                    let serving = self.clone().serve(stream, peer, terms.clone(), tls.clone());
-                    self.connections.spawn(async move {
-                        panics::caught(serving).await.unwrap_or_else(|Panicked| metrics.panicked("connection"));
-                    });
+                    self.admit(stream, peer, &terms);
                 }
                 Err(error) => {
                     let kind = AcceptError::of(&error);
@@ -107,12 +129,30 @@ impl Acceptor {
         }
     }
 
+    /// Has a connection served, unless there are too many: then it is closed at once, which costs least.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, terms: &Arc<Terms>) {
+        let address = peer.ip().to_canonical();
+        // Behind a proxy of ours there are many people.
+        let trusted = self.current.load().trusted_proxies.iter().any(|net| net.contains(&address));
+        match terms.crowd.enter((!trusted).then_some(address)) {
+            Ok(place) => {
+                let (metrics, serving) =
+                    (Arc::clone(&self.metrics), self.clone().serve(stream, peer, Arc::clone(terms)));
+                self.connections.spawn(async move {
+                    let _place = place;
+                    panics::caught(serving).await.unwrap_or_else(|Panicked| metrics.panicked("connection"));
+                });
+            }
+            Err(full) => self.metrics.connection_refused(&terms.name, full.reason()),
+        }
+    }
+
     /// Serves one connection to its end.
-    async fn serve(self, stream: TcpStream, peer: SocketAddr, terms: config::Listener, tls: Option<Arc<Tls>>) {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, terms: Arc<Terms>) {
         let _open = self.metrics.connection_opened();
         let _ = stream.set_nodelay(true); // A connection that can't be tuned can still be served.
         let stream = with_address(stream, peer);
-        let opened = match tls {
+        let opened = match &terms.tls {
             Some(tls) => self.stop.run_until_cancelled(tls.handshake(stream, peer)).await.flatten(),
             None => in_plain(stream, &terms).await.ok(),
         };
@@ -138,7 +178,7 @@ impl Acceptor {
 async fn in_plain(stream: Box<L4Stream>, terms: &config::Listener) -> io::Result<(Transport, Version)> {
     let (mut transport, mut start) = (Transport::Plain(stream), [0; PREFACE.len()]);
     let h2c = matches!(terms.transport, config::Transport::Plain { h2c: true });
-    if h2c && timeout(terms.read_timeout, transport.try_peek(&mut start)).await?? && start == PREFACE {
+    if h2c && timeout(terms.bounds.header_timeout, transport.try_peek(&mut start)).await?? && start == PREFACE {
         return Ok((transport, Version::Http2));
     }
     Ok((transport, Version::Http1))

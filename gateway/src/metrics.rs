@@ -69,6 +69,8 @@ table! {
     certificate_expiry: IntGaugeVec = "certificate_expiry_timestamp_seconds" ["listener", "certificate"];
     /// Changed files of certificates, by listener and outcome: applied, or refused so that the last one stays.
     certificate_reloads: IntCounterVec = "certificate_reloads_total" ["listener", "outcome"];
+    /// Connections of clients closed as soon as they came, by listener and what there were too many of: all, address.
+    connections_refused: IntCounterVec = "connections_refused_total" ["listener", "reason"];
     /// Open streams: every WebSocket, and answers of unknown or great length to known users.
     streams_open: IntGauge = "streams_open" [];
     /// Open streams of which the store could not tell whether their session stands.
@@ -177,6 +179,11 @@ impl Metrics {
     /// The files of a certificate changed.
     pub fn certificate_reloaded(&self, listener: &str, outcome: ReloadOutcome) {
         self.certificate_reloads.with_label_values(&[listener, outcome.name()]).inc();
+    }
+
+    /// A connection was one too many.
+    pub fn connection_refused(&self, listener: &str, reason: &str) {
+        self.connections_refused.with_label_values(&[listener, reason]).inc();
     }
 
     /// A stream is open for as long as this is held.

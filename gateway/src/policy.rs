@@ -142,6 +142,7 @@ mod tests {
             unauthenticated: Unauthenticated::Refuse,
             without_store: WithoutStore::Refuse,
             read_timeout: None,
+            max_body: None,
             revokes: None,
         });
         Policy::permit(&route, caller.clone()).map_or_else(|denied| denied.reason(), |_| "passes")

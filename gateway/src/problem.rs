@@ -120,6 +120,9 @@ impl From<&Denied> for Problem {
             Denied::BodyTooLarge { limit } => {
                 problem(S::PAYLOAD_TOO_LARGE, "The body is too large", &format!("At most {limit} bytes are read."))
             }
+            Denied::HeadTimeout => {
+                problem(S::REQUEST_TIMEOUT, "The request came too slowly", "Its header was not whole in time.")
+            }
             Denied::BodyTimeout => problem(S::REQUEST_TIMEOUT, "The body came too slowly", "Send it again."),
             Denied::RefreshInvalid => {
                 problem(S::UNAUTHORIZED, "The refresh token is not valid", "Sign in again.").challenge(INVALID_TOKEN)
@@ -181,7 +184,8 @@ fn malformed(why: Malformed) -> StatusCode {
         Malformed::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         Malformed::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Malformed::Method => StatusCode::METHOD_NOT_ALLOWED,
-        Malformed::Host
+        Malformed::Head(_)
+        | Malformed::Host
         | Malformed::Framing
         | Malformed::Headers
         | Malformed::Path(_)

@@ -55,6 +55,8 @@ pub struct Route {
     pub without_store: WithoutStore,
     /// The longest silence of the upstream before the request fails; the upstream's own if `None`.
     pub read_timeout: Option<Duration>,
+    /// The most bytes of a request's body; any number if `None`. Endpoints of ours have a bound of their own.
+    pub max_body: Option<u64>,
     /// Whose sessions end when the upstream has done what it was asked.
     pub revokes: Option<Revokes>,
 }

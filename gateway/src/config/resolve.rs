@@ -8,6 +8,7 @@ use super::reader::{Read, Table, Value};
 use super::{Config, addresses};
 use cookies::Surroundings;
 
+mod bounds;
 mod cookies;
 mod cors;
 mod endpoints;

@@ -91,6 +91,40 @@ fn parse_rate(raw: &str) -> Result<(u32, Duration), Wrong> {
     }
 }
 
+/// A number of bytes with its unit.
+pub(super) fn bytes(value: &Value<'_>) -> Read<u64> {
+    match value.bare_number() {
+        Some(number) => Err(value.refuse(no_size(&number))),
+        None => value.parse(parse_bytes),
+    }
+}
+
+/// Bytes in a second: `500B/s`.
+pub(super) fn byte_rate(value: &Value<'_>) -> Read<u64> {
+    value.parse(|raw| match raw.strip_suffix("/s").map(parse_bytes) {
+        Some(Ok(bytes)) => Ok(bytes),
+        _ => Err(Wrong(format!("{} is no rate of bytes; write \"500B/s\" or \"2KiB/s\"", quoted(raw)))),
+    })
+}
+
+fn no_size(number: &str) -> String {
+    format!("{number} has no unit; write \"{number}B\", \"{number}KiB\" or \"{number}MiB\"")
+}
+
+fn parse_bytes(raw: &str) -> Result<u64, Wrong> {
+    const UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let digits = raw.len() - raw.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+    let (number, unit) = raw.split_at(digits);
+    if unit.is_empty() && !number.is_empty() {
+        return Err(Wrong(no_size(raw)));
+    }
+    let factor = UNITS.into_iter().find(|(name, _)| *name == unit.trim_start()).map(|(_, factor)| factor);
+    match number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor)) {
+        Some(bytes) if bytes > 0 => Ok(bytes),
+        _ => Err(Wrong(format!("{} is no size; write \"500B\", \"32KiB\", \"16MiB\" or \"2GiB\"", quoted(raw)))),
+    }
+}
+
 /// The name of an entry that the user chose: `parse` is the `parse` of its id.
 pub(super) fn name<T>(raw: &str, parse: fn(&str) -> Result<T, IdError>) -> Result<T, Wrong> {
     parse(raw).map_err(|why| {

@@ -10,7 +10,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
 
-use crate::config::Transport;
+use crate::config::{BodyPace, Transport};
 use crate::streams::carrier::Carrier;
 
 /// The way that a request came in.
@@ -20,13 +20,16 @@ pub struct Entrance {
     pub carrier: Arc<Carrier>,
     /// How the client speaks to us.
     pub transport: Transport,
+    /// How fast a body has to come.
+    pub pace: BodyPace,
     completed: AtomicBool,
 }
 
 impl Entrance {
     /// An entrance that nobody has gone through yet.
-    pub fn new(transport: &Transport) -> Self {
-        Self { carrier: Arc::default(), transport: transport.clone(), completed: AtomicBool::new(false) }
+    pub fn new(transport: &Transport, pace: BodyPace) -> Self {
+        let transport = transport.clone();
+        Self { carrier: Arc::default(), transport, pace, completed: AtomicBool::new(false) }
     }
 
     /// The entrance of `session`.

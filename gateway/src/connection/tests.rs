@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
-use crate::config::Transport;
+use crate::config::{BodyPace, Transport};
 use crate::metrics::Metrics;
 use crate::streams::carrier::Kind;
 use crate::streams::{Cause, Open, Streams};
@@ -11,6 +11,8 @@ use crate::streams::{Cause, Open, Streams};
 const HEAD: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 const HELLO: &[u8] = b"\x81\x05hello";
 const REVOKED: &[u8] = b"\x88\x11\x0f\xa1session_revoked";
+
+const PACE: BodyPace = BodyPace { request_timeout: Duration::from_secs(1), min_rate: 1, grace: Duration::from_secs(1) };
 
 struct Pipe {
     connection: Connection<DuplexStream>,
@@ -22,7 +24,7 @@ struct Pipe {
 /// A connection that carries a stream, on a pipe that holds `capacity` bytes.
 fn pipe(kind: Kind, capacity: usize) -> Pipe {
     let (ours, client) = duplex(capacity);
-    let entrance = Arc::new(Entrance::new(&Transport::Plain { h2c: false }));
+    let entrance = Arc::new(Entrance::new(&Transport::Plain { h2c: false }, PACE));
     let streams = Arc::new(Streams::new(Arc::new(Metrics::new())));
     let open = streams.begin(&entrance.carrier, kind, None);
     Pipe { connection: Connection::new(ours, &entrance).unwrap(), client, streams, open }

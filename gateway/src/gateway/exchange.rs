@@ -30,6 +30,10 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 /// How long a client may take to send a body to one of our endpoints.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a client may take to notice that it was refused, and how much it may send until then.
+const LINGER: Duration = Duration::from_secs(2);
+const MORE: usize = 1024 * 1024;
+
 /// Makes the request one that can be read in one way only: what routes and what is forwarded see the same
 /// path and the same host.
 pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
@@ -85,7 +89,7 @@ pub async fn read_body(session: &mut Session, limit: usize) -> Result<Result<Byt
     let declared = session.req_header().headers.get(CONTENT_LENGTH);
     let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
     if declared > limit {
-        return Ok(Err(Denied::BodyTooLarge { limit }));
+        return Ok(Err(too_large(limit)));
     }
     if session.req_header().headers.contains_key(EXPECT) {
         session.as_mut().write_continue_response().await?;
@@ -96,11 +100,32 @@ pub async fn read_body(session: &mut Session, limit: usize) -> Result<Result<Byt
     }
 }
 
+fn too_large(limit: usize) -> Denied {
+    Denied::BodyTooLarge { limit: limit as u64 }
+}
+
+/// Reads on for a moment after an answer that did not wait for the body: a connection that is closed on unread bytes
+/// takes the answer with it (RFC 9112 §9.6). A stream of HTTP/2 does not.
+pub async fn linger(session: &mut Session) {
+    if session.is_http2() || session.as_mut().is_body_done() {
+        return;
+    }
+    let rest = async {
+        let mut left = MORE;
+        while let Ok(Some(chunk)) = session.as_mut().read_request_body().await
+            && left > chunk.len()
+        {
+            left -= chunk.len();
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, rest).await; // Whether the client has stopped does not matter any more.
+}
+
 async fn collect(session: &mut Session, limit: usize) -> Result<Result<Bytes, Denied>> {
     let mut body = BytesMut::new();
     while let Some(chunk) = session.as_mut().read_request_body().await? {
         if body.len() + chunk.len() > limit {
-            return Ok(Err(Denied::BodyTooLarge { limit }));
+            return Ok(Err(too_large(limit)));
         }
         body.extend_from_slice(&chunk);
     }

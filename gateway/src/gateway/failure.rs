@@ -9,9 +9,14 @@ use crate::problem::Denied;
 /// What kind of error a step is that panicked.
 pub(super) const PANIC: &str = "Panic";
 
-/// The refusal that `error` amounts to; `None` if there is nobody left to tell.
-pub(super) fn denied(error: &Error) -> Option<Denied> {
+/// The refusal that `error` amounts to; `None` if there is nobody left to tell. Whoever `waits_for_client` to send the
+/// rest of a body gets no answer from a server, and it is not the server that is late.
+pub(super) fn denied(error: &Error, waits_for_client: bool) -> Option<Denied> {
     match error.esource() {
+        ErrorSource::Downstream if *error.etype() == ErrorType::ReadTimedout => Some(Denied::BodyTimeout),
+        ErrorSource::Upstream if *error.etype() == ErrorType::ReadTimedout && waits_for_client => {
+            Some(Denied::BodyTimeout)
+        }
         // Found out only when the request was about to be forwarded: the client is there to be told.
         ErrorSource::Downstream if *error.etype() == ErrorType::InvalidHTTPHeader => {
             Some(Denied::Malformed(Malformed::Headers))

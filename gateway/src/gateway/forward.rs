@@ -12,6 +12,7 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 
+use crate::connection::entrance::Entrance;
 use crate::inbound::path::with_query;
 use crate::journey::Journey;
 use crate::metrics::Metrics;
@@ -75,6 +76,23 @@ fn may_become_tunnel(request: &RequestHeader) -> bool {
 fn failed(journey: &mut Journey, denied: Denied) -> Box<Error> {
     journey.failed = Some(denied);
     Error::explain(ErrorType::ConnectError, "no server to try").into_up()
+}
+
+/// Lets `bytes` more of the body through, or ends the request: its server gets to see no end of it.
+pub(super) fn body(session: &Session, bytes: usize, journey: &mut Journey) -> Result<()> {
+    let limit = permit(journey)?.route().max_body;
+    let after = journey.began.elapsed();
+    // Once a server talks, both sides may go on for as long as they like: that is how gRPC streams.
+    let pace = Entrance::of(session).map(|entrance| &entrance.pace).filter(|_| !is_answered(session));
+    journey.body.take(bytes, limit, after, pace).map_err(|denied| {
+        journey.failed = Some(denied);
+        Error::explain(ErrorType::InternalError, "a body that is not let through")
+    })
+}
+
+/// Whether the client has got the head of an answer; an interim one (RFC 9110 §15.2) is none.
+pub(super) fn is_answered(session: &Session) -> bool {
+    session.response_written().is_some_and(|head| !head.status.is_informational())
 }
 
 /// Notes that a server can't be reached, and has the engine try another if there is one.

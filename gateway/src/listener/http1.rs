@@ -1,29 +1,64 @@
-//! One connection of HTTP/1.1: requests are handed to the engine one after another, until either side has had
-//! enough. It relies on the engine to read and answer each.
+//! One connection of HTTP/1.1: the head of each request is read and judged here, and only one that can be read in one
+//! way is handed to the engine, one after another, until either side has had enough. What a client may take its time
+//! for is bounded here: an idle connection, a head, and how many requests there are. It relies on the engine to read
+//! bodies and to answer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
+use bytes::BytesMut;
 use pingora::apps::HttpServerApp as _;
+use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
 use tracing::warn;
 
-use super::Acceptor;
+use super::refusal::Refused;
 use super::transport::Transport;
-use crate::config;
+use super::{Acceptor, Terms};
+use crate::config::Bounds;
 use crate::connection::entrance::Entrance;
 use crate::connection::{Connection, PATIENCE};
+use crate::inbound::Malformed;
+use crate::problem::Denied;
+
+mod head;
+
+use head::Head;
+
+/// What most heads fit into.
+const USUAL_HEAD: usize = 2048;
+
+/// A head that was refused, and the bytes it came in.
+struct Unread {
+    denied: Denied,
+    head: Head,
+    bytes: BytesMut,
+}
 
 /// Serves a connection to its end.
-pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, peer: SocketAddr, terms: &config::Listener) {
-    let entrance = Arc::new(Entrance::new(&terms.transport));
+pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, peer: SocketAddr, terms: &Terms) {
+    let client = peer.ip().to_canonical();
+    let entrance = Arc::new(Entrance::new(&terms.transport, terms.bounds.body));
     let Ok(connection) = Connection::new(transport, &entrance) else { return };
-    let mut next = Some(ServerSession::new_http1(Box::new(connection)));
+    let mut stream: Stream = Box::new(connection);
     let ending = acceptor.ending.subscribe();
-    while let Some(mut session) = next {
-        // The engine waits for ever for a next request unless told again each time.
-        let keepalive = (!*ending.borrow()).then_some(terms.keepalive.as_secs().max(1));
-        session.set_keepalive(keepalive);
+    for left in (0..terms.bounds.requests_per_connection).rev() {
+        let is_first = left + 1 == terms.bounds.requests_per_connection;
+        let Some(first) = first_byte(&mut stream, is_first, acceptor, terms).await else { return };
+        let began = Instant::now();
+        let bytes = match read_head(&mut stream, first, &terms.bounds).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return,
+            Err(unread) => return refuse(&unread, client, began, stream, acceptor).await,
+        };
+        let mut session = ServerSession::new_http1(stream);
+        // All of it is there, so that the engine reads no head from the connection. It closes a connection on which
+        // more came than the request.
+        session.set_pipelined_prefix(bytes);
+        session.set_keepalive_reuses_remaining(Some(u32::from(left > 0)));
         session.set_read_timeout(Some(terms.read_timeout));
         session.set_write_timeout(Some(terms.write_timeout));
         let reusable = tokio::select! {
@@ -36,13 +71,51 @@ pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, peer: Socke
             }
             reusable = acceptor.proxy.process_new_http(session, &ending) => reusable,
         };
-        next = reusable.map(|reusable| {
-            let (stream, settings) = reusable.consume();
-            let mut session = ServerSession::new_http1(stream);
-            if let Some(settings) = settings {
-                settings.apply_to_session(&mut session);
-            }
-            session
-        });
+        let Some(reusable) = reusable else { return };
+        (stream, _) = reusable.consume();
     }
+}
+
+/// Waits for a request to begin: its first byte, unless there is to be none. Until then there is no buffer.
+async fn first_byte(stream: &mut Stream, is_first: bool, acceptor: &Acceptor, terms: &Terms) -> Option<u8> {
+    let patience = if is_first { terms.bounds.header_timeout } else { terms.keepalive };
+    tokio::select! {
+        biased;
+        byte = timeout(patience, stream.read_u8()) => byte.ok()?.ok(),
+        () = acceptor.stop.cancelled() => None,
+        () = terms.crowd.pressed(), if !is_first => None,
+    }
+}
+
+/// Reads a head that begins with `first`, and whatever came with it; nothing if the client is gone.
+async fn read_head(stream: &mut Stream, first: u8, bounds: &Bounds) -> Result<Option<BytesMut>, Unread> {
+    let mut bytes = BytesMut::with_capacity(USUAL_HEAD);
+    bytes.extend_from_slice(&[first]);
+    let mut head = Head::default();
+    let denied =
+        match timeout(bounds.header_timeout, fill(stream, &mut head, &mut bytes, bounds.max_header_bytes)).await {
+            Ok(Ok(whole)) => return Ok(whole.then_some(bytes)),
+            Ok(Err(malformed)) => malformed.into(),
+            Err(_) => Denied::HeadTimeout,
+        };
+    Err(Unread { denied, head, bytes })
+}
+
+/// Whether the head is whole; if not, the client is gone.
+async fn fill(stream: &mut Stream, head: &mut Head, bytes: &mut BytesMut, most: usize) -> Result<bool, Malformed> {
+    loop {
+        match head.read(bytes)? {
+            Some(length) if length <= most => return Ok(true),
+            None if bytes.len() < most => {}
+            Some(_) | None => return Err(Malformed::HeadersTooLarge),
+        }
+        if !matches!(stream.read_buf(bytes).await, Ok(1..)) {
+            return Ok(false);
+        }
+    }
+}
+
+async fn refuse(unread: &Unread, client: IpAddr, began: Instant, stream: Stream, acceptor: &Acceptor) {
+    let request = unread.head.method_and_path(&unread.bytes);
+    Refused { client, request, began }.tell(&unread.denied, stream, &acceptor.metrics).await;
 }

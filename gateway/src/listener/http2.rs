@@ -14,9 +14,8 @@ use pingora::protocols::{Digest, GetSocketDigest as _, SocketDigest, Stream};
 use tokio::task::JoinSet;
 use tracing::info;
 
-use super::Acceptor;
 use super::transport::Transport;
-use crate::config;
+use super::{Acceptor, Terms};
 use crate::connection::PATIENCE;
 use crate::connection::entrance::Entrance;
 
@@ -38,11 +37,11 @@ const MAX_SEND_BUFFER: usize = 256 * 1024;
 type Connection = h2::server::Connection<Stream, bytes::Bytes>;
 
 /// Serves a connection to its end.
-pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, terms: &config::Listener) {
+pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, terms: &Terms) {
     let (socket, transport) = (transport.get_socket_digest(), Metered::new(transport));
     let visit = Visit { acceptor, terms, socket, meter: transport.meter() };
     let handshake = server::handshake(Box::new(transport), Some(limits()));
-    if let Ok(Ok(connection)) = tokio::time::timeout(terms.read_timeout, handshake).await {
+    if let Ok(Ok(connection)) = tokio::time::timeout(terms.bounds.header_timeout, handshake).await {
         visit.serve(connection).await;
     }
 }
@@ -61,7 +60,7 @@ fn limits() -> H2Options {
 /// A client that has come over HTTP/2.
 struct Visit<'a> {
     acceptor: &'a Acceptor,
-    terms: &'a config::Listener,
+    terms: &'a Terms,
     socket: Option<Arc<SocketDigest>>,
     meter: Meter,
 }
@@ -72,8 +71,9 @@ impl Visit<'_> {
         let mut leaving = *ending.borrow();
         let mut streams = JoinSet::new();
         let mut conduct = Conduct::default();
+        let mut left = self.terms.bounds.requests_per_connection;
         while conduct.is_tolerable() && !self.meter.is_spent() {
-            let entrance = Arc::new(Entrance::new(&self.terms.transport));
+            let entrance = Arc::new(Entrance::new(&self.terms.transport, self.terms.bounds.body));
             let Ok(digest) = self.digest(&entrance) else { break };
             let patience = if leaving { PATIENCE } else { self.terms.keepalive };
             tokio::select! {
@@ -84,10 +84,15 @@ impl Visit<'_> {
                 accepted = HttpSession::from_h2_conn(&mut connection, digest) => match accepted {
                     Ok(Some(H2Accept::Session(session))) => {
                         streams.spawn(self.acceptor.clone().answer(session, entrance, self.terms.write_timeout));
+                        left = left.saturating_sub(1);
+                        if left == 0 && !leaving {
+                            leave(&mut connection, &mut leaving);
+                        }
                     }
                     Ok(Some(H2Accept::Rejected)) => conduct.rejected(),
                     Ok(None) | Err(_) => break,
                 },
+                () = self.terms.crowd.pressed(), if streams.is_empty() && !leaving => leave(&mut connection, &mut leaving),
                 () = tokio::time::sleep(patience), if streams.is_empty() => {
                     if leaving {
                         break; // It does not close its side.

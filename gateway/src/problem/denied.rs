@@ -96,12 +96,15 @@ pub enum Denied {
     /// The body is in a format that the endpoint does not read.
     #[error("unsupported media type")]
     UnsupportedMediaType,
-    /// The body is larger than the endpoint reads.
+    /// The body is larger than the route lets through, or the endpoint reads.
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge {
-        /// The most it reads.
-        limit: usize,
+        /// The most that is read.
+        limit: u64,
     },
+    /// The header did not arrive in time.
+    #[error("the header did not arrive in time")]
+    HeadTimeout,
     /// The body did not arrive in time.
     #[error("the body did not arrive in time")]
     BodyTimeout,
@@ -183,6 +186,7 @@ impl Denied {
             Self::BadBody(_) => "bad_body",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::BodyTooLarge { .. } => "body_too_large",
+            Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
             Self::RefreshInvalid => "refresh_invalid",
             Self::RefreshEnded(Cause::Reused) => "refresh_reused",

@@ -51,6 +51,7 @@ fn all() -> Vec<Denied> {
         Denied::BadBody("It is no object."),
         Denied::UnsupportedMediaType,
         Denied::BodyTooLarge { limit: 16 },
+        Denied::HeadTimeout,
         Denied::BodyTimeout,
         Denied::RefreshInvalid,
         Denied::RefreshEnded(Cause::Expired),
@@ -115,6 +116,7 @@ fn each_refusal_has_its_face() {
     400 bad_body
     415 unsupported_media_type
     413 body_too_large
+    408 head_timeout
     408 body_timeout
     401 refresh_invalid Bearer error="invalid_token"
     401 refresh_ended Bearer error="invalid_token"

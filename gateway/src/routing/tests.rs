@@ -19,6 +19,7 @@ fn route(id: &str, host: &str, path: &str, methods: &[Method]) -> Arc<Route> {
         unauthenticated: Unauthenticated::Refuse,
         without_store: WithoutStore::Refuse,
         read_timeout: None,
+        max_body: None,
         revokes: None,
     })
 }

@@ -36,6 +36,51 @@ fn a_span_of_time_has_a_unit() {
 }
 
 #[test]
+fn a_size_has_a_unit() {
+    let of_body = |raw: &str| and(&format!("max_body = {raw}"));
+    let route =
+        |text: &str| parse(text).unwrap().routes.iter().find(|route| route.id.as_str() == "posts").cloned().unwrap();
+    for (raw, expected) in [
+        ("\"500B\"", Some(500)),
+        ("\"32KiB\"", Some(32 << 10)),
+        ("\"1 MiB\"", Some(1 << 20)),
+        ("\"2GiB\"", Some(2 << 30)),
+        ("\"unlimited\"", None),
+    ] {
+        assert_eq!(route(&of_body(raw)).max_body, expected, "{raw}");
+    }
+    assert_eq!(route(&and("")).max_body, Some(16 << 20), "nobody has to think of it");
+    for (raw, expected) in [
+        ("15", r#"15 has no unit; write "15B", "15KiB" or "15MiB""#),
+        ("\"15\"", r#"15 has no unit; write "15B", "15KiB" or "15MiB""#),
+        ("\"0B\"", r#""0B" is no size; write "500B", "32KiB", "16MiB" or "2GiB""#),
+        ("\"15MB\"", r#""15MB" is no size; write "500B", "32KiB", "16MiB" or "2GiB""#),
+        ("\"-1B\"", r#""-1B" is no size; write "500B", "32KiB", "16MiB" or "2GiB""#),
+        ("\"99999999999GiB\"", r#""99999999999GiB" is no size; write "500B", "32KiB", "16MiB" or "2GiB""#),
+    ] {
+        assert_eq!(mistake(&of_body(raw)), expected, "{raw}");
+    }
+}
+
+#[test]
+fn what_clients_may_cost_is_always_bounded() {
+    let listener = |line: &str| with("[listeners.public]", &format!("[listeners.public]\n{line}"));
+    let bounds = parse(&listener("")).unwrap().listeners[0].bounds;
+    assert_eq!((bounds.header_timeout, bounds.max_header_bytes), (Duration::from_secs(10), 32 << 10));
+    assert_eq!((bounds.max_connections, bounds.connections_per_address), (10_000, 256));
+    assert_eq!((bounds.requests_per_connection, bounds.body.min_rate), (1000, 500));
+    assert_eq!(parse(&listener("min_body_rate = \"2KiB/s\"")).unwrap().listeners[0].bounds.body.min_rate, 2048);
+    for (line, expected) in [
+        ("min_body_rate = \"500B\"", r#""500B" is no rate of bytes; write "500B/s" or "2KiB/s""#),
+        ("max_header_bytes = \"1MiB\"", r#"write a size from "1KiB" to "256KiB""#),
+        ("max_connections = 0", "0 is out of range; write 1 to 1000000"),
+        ("request_timeout = \"0s\"", "zero is too short; write a longer time"),
+    ] {
+        assert_eq!(mistake(&listener(line)), expected, "{line}");
+    }
+}
+
+#[test]
 fn a_rate_has_a_period() {
     let limit = |raw: &str| and(&format!("limit = \"api\"\n[limits.api]\nrate = {raw}\nper = \"route\""));
     for (raw, count, secs) in

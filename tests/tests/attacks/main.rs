@@ -5,13 +5,16 @@
 
 mod differential;
 mod enumeration;
+mod framing;
 mod headers;
 mod hosts;
 mod http2;
 mod injection;
+mod large;
 mod overload;
 mod panics;
 mod paths;
 mod responses;
 mod sessions;
+mod slow;
 mod tokens;

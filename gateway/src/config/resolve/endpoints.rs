@@ -150,6 +150,7 @@ pub(super) fn route(endpoint: Endpoint, path: PathPattern, shared: &Shared) -> A
         unauthenticated,
         without_store: WithoutStore::Refuse,
         read_timeout: None,
+        max_body: None,
         revokes: None,
     })
 }

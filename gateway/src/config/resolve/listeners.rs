@@ -9,6 +9,8 @@ use crate::config::reader::{Read, Spot, Table, Value};
 use crate::config::{Admin, Listener, addresses, secrets, values};
 use crate::ids::RouteId;
 
+use super::bounds::bounds;
+
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 const KEEPALIVE: Duration = Duration::from_secs(75);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -70,6 +72,7 @@ fn listener(name: &str, value: &Value<'_>, others: &[Listener]) -> Read<Listener
         let keepalive = table.or("keepalive", values::duration, KEEPALIVE);
         let read_timeout = table.or("read_timeout", values::duration, READ_TIMEOUT);
         let write_timeout = table.or("write_timeout", values::duration, WRITE_TIMEOUT);
+        let bounds = bounds(table);
         Ok(Listener {
             name: name?.to_string(),
             address: address?,
@@ -77,6 +80,7 @@ fn listener(name: &str, value: &Value<'_>, others: &[Listener]) -> Read<Listener
             keepalive: keepalive?,
             read_timeout: read_timeout?,
             write_timeout: write_timeout?,
+            bounds: bounds?,
         })
     })
 }

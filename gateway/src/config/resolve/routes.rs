@@ -27,6 +27,9 @@ use super::sessions::{self, RevokeOn};
 const POLICY: &str = r#"say who may pass: there is no default, so that nothing is open or closed by accident; write "authenticated", "optional" or "public""#;
 const ROUTE: &str = "what matches no route is refused, so nothing would be served; write at least one [[route]]";
 
+/// Enough for usual calls and pictures; an upload of more says so.
+const MAX_BODY: u64 = 16 * 1024 * 1024;
+
 /// What routes refer to.
 pub(super) struct Known<'a> {
     pub(super) pools: &'a Names<UpstreamId>,
@@ -84,6 +87,7 @@ fn route<'d>(table: &mut Table<'d>, id: Read<RouteId>, known: &Known<'_>) -> Rea
     let unauthenticated = table.find("unauthenticated");
     let without_store = table.or("without_store", without_store, WithoutStore::Refuse);
     let read_timeout = table.optional("read_timeout", values::duration);
+    let max_body = table.or("max_body", max_body, Some(MAX_BODY));
     let (host, path, methods) = matched?;
     let cookies = cookies?;
     let unauthenticated = unauthenticated
@@ -105,6 +109,7 @@ fn route<'d>(table: &mut Table<'d>, id: Read<RouteId>, known: &Known<'_>) -> Rea
         unauthenticated: unauthenticated.transpose()?.unwrap_or_default(),
         without_store: without_store?,
         read_timeout: read_timeout?,
+        max_body: max_body?,
         revokes: None,
     };
     Ok(Placed { route: Arc::new(route), spot: table.spot().clone() })
@@ -179,6 +184,11 @@ fn accept(value: &Value<'_>) -> Read<BTreeSet<Oddity>> {
 
 fn without_store(value: &Value<'_>) -> Read<WithoutStore> {
     value.choose("choice", &[("refuse", WithoutStore::Refuse), ("signature_only", WithoutStore::SignatureOnly)])
+}
+
+/// A size, or in words that there is no bound.
+fn max_body(value: &Value<'_>) -> Read<Option<u64>> {
+    if value.as_text() == Some("unlimited") { Ok(None) } else { values::bytes(value).map(Some) }
 }
 
 /// `limit = "one"` or `limits = ["one", "other"]`.

@@ -24,6 +24,7 @@ fn route(path: &str, revokes: Revokes) -> Route {
         unauthenticated: Unauthenticated::Refuse,
         without_store: WithoutStore::Refuse,
         read_timeout: None,
+        max_body: None,
         revokes: Some(revokes),
     }
 }

@@ -1,0 +1,203 @@
+//! The head of a request (RFC 9112 §3, §5, §6) as strictly as it can be read: whatever two readers could read
+//! differently is refused, before anybody else sees it. Each byte is looked at as it comes, so what can't be a request
+//! is known by its first bytes. It is pure: bytes in, where the head ends or what is wrong with it out.
+
+use std::ops::Range;
+
+use crate::inbound::Malformed;
+
+/// The most fields of one head.
+const MAX_FIELDS: usize = 100;
+/// The longest name of a method.
+const MAX_METHOD: usize = 32;
+/// The most digits of a length: what a signed 64-bit number can always hold.
+const MAX_DIGITS: usize = 18;
+
+/// What each byte may be part of.
+const TOKEN: u8 = 1;
+const TARGET: u8 = 2;
+const VALUE: u8 = 4;
+const CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "the loop ends at 255")]
+        let letter = byte as u8;
+        // RFC 9110 §5.6.2.
+        if letter.is_ascii_alphanumeric() || contains(b"!#$%&'*+-.^_`|~", letter) {
+            classes[byte] |= TOKEN;
+        }
+        // RFC 3986 §3.3 and what browsers leave as it is in a query. No fragment, no quotes, no backslash.
+        if letter.is_ascii_graphic() && !contains(b"\"#<>\\", letter) {
+            classes[byte] |= TARGET;
+        }
+        // RFC 9110 §5.5: visible, space, tab, and obs-text.
+        if letter == b'\t' || (letter >= b' ' && letter != 0x7f) {
+            classes[byte] |= VALUE;
+        }
+        byte += 1;
+    }
+    classes
+}
+
+const fn contains(set: &[u8], letter: u8) -> bool {
+    let mut at = 0;
+    while at < set.len() {
+        if set[at] == letter {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+fn all(bytes: &[u8], class: u8) -> bool {
+    bytes.iter().all(|byte| CLASSES[usize::from(*byte)] & class != 0)
+}
+
+/// A head on its way in: how far it was read, and what it said so far.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    /// Where the line begins that has not ended yet.
+    line: usize,
+    /// How far its end was sought.
+    seen: usize,
+    request: Option<RequestLine>,
+    fields: usize,
+    hosts: usize,
+    length: Option<u64>,
+    chunked: bool,
+    upgrade: bool,
+}
+
+/// Where the parts of the request line are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct RequestLine {
+    method: Range<usize>,
+    path: Range<usize>,
+}
+
+impl Head {
+    /// Reads on in `bytes`, which grow from call to call: how long the head is, once it is whole.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        // What speaks another protocol is told so at once, not when it has sent a line.
+        if bytes.first().is_some_and(|first| !all(&[*first], TOKEN)) {
+            return Err(Malformed::Head("it begins with no method"));
+        }
+        while let Some(at) = bytes[self.seen..].iter().position(|byte| *byte == b'\n') {
+            let end = self.seen + at;
+            let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Malformed::Head("a line ends with LF alone"))?;
+            let begins = self.line;
+            (self.line, self.seen) = (end + 1, end + 1);
+            if self.request.is_none() {
+                self.request = Some(request_line(line, begins)?);
+            } else if line.is_empty() {
+                return self.whole().map(|()| Some(self.line));
+            } else {
+                self.field(line)?;
+            }
+        }
+        self.seen = bytes.len();
+        Ok(None)
+    }
+
+    /// The method and the path, without the query, as far as they could be read: all visible ASCII.
+    pub(super) fn method_and_path<'a>(&self, bytes: &'a [u8]) -> Option<(&'a str, &'a str)> {
+        let RequestLine { method, path } = self.request.clone()?;
+        let text = |range: Range<usize>| std::str::from_utf8(bytes.get(range)?).ok();
+        text(method).zip(text(path))
+    }
+
+    fn field(&mut self, line: &[u8]) -> Result<(), Malformed> {
+        self.fields += 1;
+        if self.fields > MAX_FIELDS {
+            return Err(Malformed::HeadersTooLarge);
+        }
+        let colon = line.iter().position(|byte| *byte == b':').ok_or(Malformed::Head("a header has no colon"))?;
+        let (name, value) = (&line[..colon], trimmed(&line[colon + 1..]));
+        // Neither obs-fold (RFC 9112 §5.2) nor a space before the colon (§5.1) gets past this.
+        if name.is_empty() || !all(name, TOKEN) {
+            return Err(Malformed::Head("the name of a header is no token"));
+        }
+        if !all(value, VALUE) {
+            return Err(Malformed::Head("the value of a header holds a control character"));
+        }
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => self.hosts += 1,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let twice = self.length.replace(length(value)?).is_some();
+                return if twice { Err(Malformed::Framing) } else { Ok(()) };
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                let known = value.eq_ignore_ascii_case(b"chunked") && !self.chunked;
+                self.chunked = true;
+                return if known { Ok(()) } else { Err(Malformed::Framing) };
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What only the whole head can say.
+    fn whole(&self) -> Result<(), Malformed> {
+        if self.hosts != 1 {
+            return Err(Malformed::Host);
+        }
+        // RFC 9112 §6.1: a length beside an encoding is an attempt at smuggling until it is shown otherwise. A body on
+        // an upgrade could be read as the first bytes of the new protocol.
+        let has_body = self.chunked || self.length.is_some_and(|length| length > 0);
+        if (self.chunked && self.length.is_some()) || (self.upgrade && has_body) {
+            return Err(Malformed::Framing);
+        }
+        Ok(())
+    }
+}
+
+/// RFC 9112 §3: `method SP request-target SP HTTP-version`, and nothing else.
+fn request_line(line: &[u8], begins: usize) -> Result<RequestLine, Malformed> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Malformed::Head("the request line has not three parts"));
+    };
+    if method.is_empty() || method.len() > MAX_METHOD || !all(method, TOKEN) {
+        return Err(Malformed::Head("it begins with no method"));
+    }
+    if method == b"CONNECT" {
+        return Err(Malformed::Method); // Its target names no path; nobody routes it.
+    }
+    if target.is_empty() || !all(target, TARGET) {
+        return Err(Malformed::Head("the target holds what no target may"));
+    }
+    if version != b"HTTP/1.1" {
+        let is_version = version.strip_prefix(b"HTTP/").is_some_and(
+            |number| matches!(number, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit()),
+        );
+        return Err(if is_version { Malformed::Version } else { Malformed::Head("it ends with no version of HTTP") });
+    }
+    let target_begins = begins + method.len() + 1;
+    let path = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    Ok(RequestLine { method: begins..begins + method.len(), path: target_begins..target_begins + path })
+}
+
+/// RFC 9112 §6.2: digits, and nothing else: no sign, no list, nothing that overflows.
+fn length(value: &[u8]) -> Result<u64, Malformed> {
+    if value.is_empty() || value.len() > MAX_DIGITS || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Malformed::Framing);
+    }
+    Ok(value.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+}
+
+/// Without the whitespace around it (RFC 9112 §5): spaces and tabs, nothing else.
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! Clients that take their time, or come in numbers: each is cut off by a deadline or a bound of its own, and what was
+//! half sent never looks whole to a server (CWE-400, CVE-2007-6750).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use portcullis_tests::http2::{Http2, get};
+use portcullis_tests::{Builder, Kind, Stack, eventually};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// More than any deadline here, on a busy machine too.
+const LONG: Duration = Duration::from_secs(20);
+/// How often a byte trickles in.
+const DRIP: Duration = Duration::from_millis(20);
+
+/// A stack with a listener "brisk" that has these terms, and short ones for what they do not name.
+fn stack(terms: &str) -> Builder {
+    let short = ["header_timeout", "keepalive", "read_timeout", "write_timeout", "body_grace"];
+    let short = short.into_iter().filter(|key| !terms.contains(key)).map(|key| format!("{key} = \"300ms\"\n"));
+    let short: String = short.collect();
+    Stack::builder(Kind::Embedded).extra(&format!("[listeners.brisk]\naddress = \"127.0.0.1:0\"\n{short}{terms}\n"))
+}
+
+/// Whether a metric stands at this number.
+async fn is(stack: &Stack, line: &str, number: &str) -> bool {
+    stack.metric(line).await.to_string() == number
+}
+
+async fn connect(stack: &Stack) -> TcpStream {
+    TcpStream::connect(stack.listener("brisk")).await.unwrap()
+}
+
+/// Writes `bytes` one by one for as long as somebody reads them, and returns all that came back until the end.
+async fn trickle(address: SocketAddr, head: &str, bytes: impl Iterator<Item = u8> + Send + 'static) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut from, mut to) = stream.into_split();
+    let writing = tokio::spawn(async move {
+        for byte in bytes {
+            tokio::time::sleep(DRIP).await;
+            if to.write_all(&[byte]).await.is_err() {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    });
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(LONG, from.read_to_end(&mut answer)).await.expect("it is cut off");
+    writing.abort();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// All that comes until the other side closes.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(LONG, stream.read_to_end(&mut answer)).await.expect("it is closed");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn assert_told(answer: &str, reason: &str, name: &str) {
+    let told = answer.starts_with("HTTP/1.1 408 ") && answer.contains(&format!("urn:portcullis:problem:{reason}\""));
+    assert!(told && answer.contains("onnection: close\r\n"), "{name}: {answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_has_one_deadline_however_it_trickles() {
+    let stack = stack("").start().await;
+    let fields = "X: a\r\n".bytes().cycle();
+    let answer = trickle(stack.listener("brisk"), "GET /public/x HTTP/1.1\r\nHost: a\r\n", fields).await;
+    assert_told(&answer, "head_timeout", "a trickle of headers (Slowloris)");
+    let answer = trickle(stack.listener("brisk"), "GET /public/x HTTP/1.1\r\nHost: a\r\n", std::iter::empty()).await;
+    assert_told(&answer, "head_timeout", "half a head, and then nothing");
+    assert!(stack.recorder.seen().is_empty());
+    assert!(stack.metric("portcullis_denied_total{reason=\"head_timeout\",route=\"-\"}").await >= 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_is_not_waited_for() {
+    let stack = stack("").start().await;
+    assert_eq!(rest(&mut connect(&stack).await).await, "", "from the beginning");
+    let mut stream = connect(&stack).await;
+    stream.write_all(b"GET /public/x HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("keep-alive"), "after a request: {answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_keeps_up_with_the_least_rate() {
+    let stack = stack("min_body_rate = \"1KiB/s\"").start().await;
+    let head = |framing: &str| format!("POST /public/x HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+    let address = stack.listener("brisk");
+    let answer = trickle(address, &head("Content-Length: 100000"), std::iter::repeat(b'x')).await;
+    assert_told(&answer, "body_timeout", "R-U-Dead-Yet");
+    let chunks = "1\r\nx\r\n".bytes().cycle();
+    let answer = trickle(address, &head("Transfer-Encoding: chunked"), chunks).await;
+    assert_told(&answer, "body_timeout", "chunks of one byte");
+    let answer = trickle(address, &head("Content-Length: 5"), std::iter::empty()).await;
+    assert_told(&answer, "body_timeout", "no body at all");
+    assert!(stack.recorder.seen().is_empty(), "none looked whole");
+    let answer = trickle(address, &head("Connection: close\r\nContent-Length: 9"), "patience!".bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "who is slow for a moment: {answer}");
+    assert_eq!(stack.recorder.last().body, b"patience!");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_request_has_a_deadline() {
+    let stack = stack("min_body_rate = \"1B/s\"\nrequest_timeout = \"500ms\"").start().await;
+    let head = "POST /public/x HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
+    let answer = trickle(stack.listener("brisk"), head, std::iter::repeat(b'x')).await;
+    assert_told(&answer, "body_timeout", "fast enough, and without end");
+    assert!(stack.recorder.seen().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_http2_is_waited_for_no_longer() {
+    let stack = stack("h2c = true\nmin_body_rate = \"1KiB/s\"").start().await;
+    let post = || Request::post("http://gateway.test/public/x").body(()).unwrap();
+    for drips in [0, usize::MAX] {
+        let mut client = Http2::connect(stack.listener("brisk")).await;
+        let (answer, mut body) = client.open(post()).await.unwrap();
+        let dripping = tokio::spawn(async move {
+            for _ in 0..drips {
+                tokio::time::sleep(DRIP).await;
+                if body.send_data(Bytes::from_static(b"x"), false).is_err() {
+                    return;
+                }
+            }
+            std::future::pending::<()>().await;
+        });
+        let answer = tokio::time::timeout(LONG, answer).await.expect("it is answered").unwrap();
+        assert_eq!(answer.status(), 408, "{drips}");
+        dripping.abort();
+    }
+    assert!(stack.recorder.seen().is_empty());
+    assert!(stack.metric("portcullis_denied_total{reason=\"body_timeout\",route=\"echo_public\"}").await >= 2.0);
+    assert!(is(&stack, "portcullis_upstream_failures_total{kind=\"timeout\",upstream=\"recorder\"}", "0").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_nothing_of_an_answer_is_cut_off() {
+    let stack = stack("h2c = true").start().await;
+    // More than the buffers of both sides hold.
+    stack.recorder.say("GET /public/long", 200, &"x".repeat(64 << 20));
+    let idle = || async { is(&stack, "portcullis_requests_in_flight ", "0").await };
+    let busy = || async { is(&stack, "portcullis_requests_in_flight ", "1").await };
+
+    let mut deaf = connect(&stack).await;
+    deaf.write_all(b"GET /public/long HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    eventually("it is being answered", busy).await;
+    eventually("HTTP/1.1 is cut off", idle).await;
+
+    let mut deaf = Http2::connect(stack.listener("brisk")).await;
+    let answer = deaf.stream(get("/public/long").body(()).unwrap()).await.unwrap();
+    eventually("HTTP/2 is cut off", idle).await;
+    drop(answer);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_brings_so_many_requests() {
+    let stack = stack("h2c = true\nrequests_per_connection = 2").start().await;
+    let request = b"GET /public/x HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut stream = connect(&stack).await;
+    for expected in ["keep-alive", "close"] {
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n{}") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+        }
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.contains(&format!("onnection: {expected}\r\n")), "{expected}: {answer}");
+    }
+    assert_eq!(rest(&mut stream).await, "");
+
+    let mut client = Http2::connect(stack.listener("brisk")).await;
+    for _ in 0..2 {
+        assert_eq!(client.send(get("/public/x").body(()).unwrap(), "").await.unwrap().status, 200);
+    }
+    client.ended().await.expect("it is told to go elsewhere");
+    assert_eq!(stack.recorder.seen().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_so_many_connections_unless_it_is_a_proxy_of_ours() {
+    let mut stack = stack("header_timeout = \"1m\"\nconnections_per_address = 2").start().await;
+    let ask = async |stream: &mut TcpStream| {
+        let _ = stream.write_all(b"GET /public/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        rest(stream).await
+    };
+    let (mut first, _second) = (connect(&stack).await, connect(&stack).await);
+    assert_eq!(ask(&mut connect(&stack).await).await, "", "one too many");
+    let refused = "portcullis_connections_refused_total{listener=\"brisk\",reason=\"address\"}";
+    assert!(is(&stack, refused, "1").await);
+    assert!(ask(&mut first).await.starts_with("HTTP/1.1 200 "), "those that are in are served");
+    eventually("its place is free", || async { ask(&mut connect(&stack).await).await.starts_with("HTTP/1.1 200 ") })
+        .await;
+
+    stack.reload(|toml| format!("trusted_proxies = [\"127.0.0.1\"]\n{toml}")).await.unwrap();
+    let many: Vec<TcpStream> = several(8, &stack).await;
+    for mut stream in many {
+        assert!(ask(&mut stream).await.starts_with("HTTP/1.1 200 "));
+    }
+}
+
+async fn several(count: usize, stack: &Stack) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        streams.push(connect(stack).await);
+    }
+    streams
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_idle_make_room_when_places_run_out() {
+    let terms = "h2c = true\nheader_timeout = \"1m\"\nkeepalive = \"1h\"\nmax_connections = 4";
+    let stack = stack(terms).start().await;
+    let mut idle = Http2::connect(stack.listener("brisk")).await;
+    assert_eq!(idle.send(get("/public/x").body(()).unwrap(), "").await.unwrap().status, 200);
+    let mut kept = several(2, &stack).await;
+    for stream in &mut kept {
+        stream.write_all(b"GET /public/x HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        assert_ne!(stream.read_buf(&mut Vec::new()).await.unwrap(), 0);
+    }
+    // Each that comes takes the place of one that is idle.
+    let mut newcomers = Vec::new();
+    for _ in 0..3 {
+        newcomers.extend(several(1, &stack).await);
+        let room = || async { stack.metric("portcullis_connections_open ").await <= 3.0 };
+        eventually("an idle one has gone", room).await;
+    }
+    for mut stream in kept {
+        rest(&mut stream).await; // It is closed.
+    }
+    idle.ended().await.expect("it is told to go elsewhere");
+    for mut newcomer in newcomers {
+        newcomer.write_all(b"GET /public/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        assert!(rest(&mut newcomer).await.starts_with("HTTP/1.1 200 "));
+    }
+    assert!(is(&stack, "portcullis_connections_refused_total{listener=\"brisk\",reason=\"all\"}", "0").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_the_last_place_nobody_comes_in() {
+    let stack = stack("header_timeout = \"1m\"\nmax_connections = 3").start().await;
+    let mut new = several(3, &stack).await;
+    assert_eq!(rest(&mut connect(&stack).await).await, "");
+    assert!(is(&stack, "portcullis_connections_refused_total{listener=\"brisk\",reason=\"all\"}", "1").await);
+    let first = &mut new[0];
+    first.write_all(b"GET /public/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert!(rest(first).await.starts_with("HTTP/1.1 200 "), "who has just come is not idle");
+}
