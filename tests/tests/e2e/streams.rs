@@ -291,7 +291,7 @@ async fn a_stream_that_is_unconfirmed_for_as_long_as_revocations_are_remembered_
     let mut events = Stream::events(stack.address(), &alice, "/patient/events").await;
     stack.redis.as_ref().unwrap().stall();
     eventually("it notices", || async { stack.metric("portcullis_streams_unconfirmed").await > 1.5 }).await;
-    stack.clock.advance(Duration::from_mins(15) + Duration::from_secs(6));
+    stack.clock.advance(Duration::from_mins(15) + Duration::from_secs(11));
     assert_eq!(tunnel.rest().await, close("session_unconfirmed"));
     events.rest().await;
     assert!((ended(&stack, "session_unconfirmed").await - 2.0).abs() < f64::EPSILON);
@@ -306,7 +306,7 @@ async fn what_was_begun_without_the_store_is_confirmed_as_of_its_token_only() {
     let mut tunnel = Stream::tunnel(stack.address(), &alice, "/available/x").await;
     eventually("it notices", || async { stack.metric("portcullis_streams_unconfirmed").await > 0.5 }).await;
     assert!(tunnel.echoes().await);
-    stack.clock.advance(Duration::from_secs(66));
+    stack.clock.advance(Duration::from_secs(71));
     assert_eq!(tunnel.rest().await, close("session_unconfirmed"), "a logout of before may be forgotten");
 }
 
