@@ -29,8 +29,9 @@ const fn classes() -> [u8; 256] {
         if letter.is_ascii_alphanumeric() || contains(b"!#$%&'*+-.^_`|~", letter) {
             classes[byte] |= TOKEN;
         }
-        // RFC 3986 §3.3 and what browsers leave as it is in a query. No fragment, no quotes, no backslash.
-        if letter.is_ascii_graphic() && !contains(b"\"#<>\\", letter) {
+        // RFC 3986 §3.3 and what browsers leave as it is in a query: no fragment and no quotes. A path is looked at more
+        // closely once it is known where it ends.
+        if letter.is_ascii_graphic() && !contains(b"\"#<>", letter) {
             classes[byte] |= TARGET;
         }
         // RFC 9110 §5.5: visible, space, tab, and obs-text.
