@@ -114,3 +114,18 @@ fn every_file_says_what_it_owns() {
         assert!(doc.len() > 80 && doc.contains(". "), "{path} says too little");
     }
 }
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("../ARCHITECTURE.md")).unwrap();
+    let promised = page.split_once("### What is promised").unwrap().1.split_once("### What is not").unwrap().0;
+    let named: Vec<&str> = promised.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    assert!(named.len() > 30, "{named:?}");
+    let text = |folder: &str, file: &str| std::fs::read_to_string(root.join(format!("tests/{folder}/{file}.rs")));
+    for name in named {
+        let (file, test) = name.trim_start_matches("attacks ").split_once("::").unwrap();
+        let found = ["e2e", "attacks"].iter().filter_map(|folder| text(folder, file).ok());
+        assert!(found.into_iter().any(|tests| tests.contains(&format!("fn {test}"))), "{name}");
+    }
+}
