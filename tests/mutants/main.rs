@@ -10,6 +10,8 @@ use clap::Parser;
 use serde::Deserialize;
 
 const LIST: &str = include_str!("mutants.toml");
+/// How long one build or run may take.
+const PATIENCE: &str = "15m";
 
 /// Removes one guard after another, and tells whether a test fails for each.
 #[derive(Parser)]
@@ -66,7 +68,17 @@ impl Mutant {
         }
     }
 
-    /// Whether its test fails without it, in the copy at `tree`. One that does not even compile proves nothing.
+    /// Whether its test passes while the guard is there: one that fails anyway proves nothing.
+    fn is_held(&self, tree: &Path) -> Result<(), String> {
+        match self.cargo(tree, &[]) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("its test fails with the guard too".to_owned()),
+            Err(why) => Err(why.to_string()),
+        }
+    }
+
+    /// Whether its test fails without it, in the copy at `tree`. One that does not even compile proves nothing; one that
+    /// never ends has not passed.
     fn is_missed(&self, tree: &Path) -> Result<bool, String> {
         let place = tree.join(&self.file);
         let whole = std::fs::read_to_string(&place).map_err(|why| why.to_string())?;
@@ -82,8 +94,12 @@ impl Mutant {
 
     /// Whether cargo has built or run its test.
     fn cargo(&self, tree: &Path, how: &[&str]) -> io::Result<bool> {
-        let mut cargo = Command::new("cargo");
-        cargo.current_dir(tree).env("CARGO_TARGET_DIR", root().join("target/mutants/build")).env("INSTA_UPDATE", "no");
+        let mut cargo = Command::new("timeout"); // Of coreutils: it ends what cargo has started, too.
+        cargo
+            .args([PATIENCE, "cargo"])
+            .current_dir(tree)
+            .env("CARGO_TARGET_DIR", root().join("target/mutants/build"))
+            .env("INSTA_UPDATE", "no");
         cargo.args(["test", "--quiet", "--locked", "--tests", "--no-fail-fast", "--package", &self.package]).args(how);
         cargo.arg(&self.test).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(cargo.status()?.success())
@@ -122,8 +138,9 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut survived = 0;
-    for mutant in &mutants {
-        let outcome = match mutant.is_missed(&tree) {
+    let held: Vec<_> = mutants.iter().map(|mutant| mutant.is_held(&tree)).collect();
+    for (mutant, held) in mutants.iter().zip(held) {
+        let outcome = match held.and_then(|()| mutant.is_missed(&tree)) {
             Ok(true) => "missed".to_owned(),
             Ok(false) => "NOBODY MISSED IT".to_owned(),
             Err(why) => format!("UNKNOWN: {why}"),

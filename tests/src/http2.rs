@@ -124,26 +124,33 @@ impl Frames {
         Self(stream)
     }
 
-    /// Writes these frames, and waits until `stream` is answered or reset, or the connection ends: whether it was
-    /// answered.
+    /// Writes these frames, and waits until `stream` is answered or reset, or the connection ends: which of those it
+    /// was, with the status if that is 200 or 400 (RFC 7541 appendix A), or the reason (RFC 9113 §7).
     ///
     /// # Panics
     /// If nothing of that happens within 20 seconds.
-    pub async fn is_answered(mut self, frames: &[u8], stream: u32) -> bool {
+    pub async fn outcome(mut self, frames: &[u8], stream: u32) -> String {
         let _ = self.0.write_all(frames).await; // It may be closed by then.
         let mut heard = Vec::new();
-        let answer = async {
+        let outcome = async {
             loop {
-                let ends = |&(kind, on, _): &(u8, u32, &[u8])| kind == 7 || matches!(kind, 1 | 3) && on == stream;
-                if let Some((kind, ..)) = all(&heard).find(ends) {
-                    return kind == 1;
+                let end = all(&heard).find_map(|(kind, on, payload)| match (kind, payload) {
+                    (1, [0x88, ..]) if on == stream => Some("answered 200".to_owned()),
+                    (1, [0x8c, ..]) if on == stream => Some("answered 400".to_owned()),
+                    (1, _) if on == stream => Some("answered".to_owned()),
+                    (3, [.., reason]) if on == stream => Some(format!("reset {reason}")),
+                    (7, [_, _, _, _, _, _, _, reason, ..]) => Some(format!("goaway {reason}")),
+                    _ => None,
+                });
+                if let Some(end) = end {
+                    return end;
                 }
                 if matches!(self.0.read_buf(&mut heard).await, Ok(0) | Err(_)) {
-                    return false;
+                    return "closed".to_owned();
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), answer).await.expect("it answers, resets or ends")
+        tokio::time::timeout(Duration::from_secs(20), outcome).await.expect("it answers, resets or ends")
     }
 
     /// Writes these frames again and again until the other side closes: the reason of its GOAWAY (RFC 9113 §6.8), if it

@@ -105,45 +105,50 @@ fn head(others: &[(&'static str, &'static str)], more: &[(&'static str, &'static
 async fn what_http1_could_read_otherwise_is_not_forwarded() {
     let stack = stack().start().await;
     let malformed = "RFC 9113 §8.2.1";
+    let tunnel = fields(&[(":method", "CONNECT"), (":authority", "gateway.test:443")]);
     let rows = [
-        ("a name in capitals", malformed, head(&[], &[("X-User-Id", "1")])),
-        ("a name with a colon", malformed, head(&[], &[("x:y", "1")])),
-        ("a name with a space", malformed, head(&[], &[("x-user-id ", "1")])),
-        ("a name that ends a line", malformed, head(&[], &[("x\r\nx-user-id", "1")])),
-        ("a value that ends a line", malformed, head(&[], &[("x", "1\r\nx-user-id: 1")])),
-        ("a value with a lone LF", malformed, head(&[], &[("x", "1\nx-user-id: 1")])),
-        ("a value with a NUL", malformed, head(&[], &[("x", "1\0")])),
-        ("Connection", "RFC 9113 §8.2.2", head(&[], &[("connection", "x-user-id")])),
-        ("Transfer-Encoding", "RFC 9113 §8.2.2", head(&[], &[("transfer-encoding", "chunked")])),
-        ("Upgrade", "RFC 9113 §8.2.2", head(&[], &[("upgrade", "websocket")])),
-        ("TE with codings", "RFC 9113 §8.2.2", head(&[], &[("te", "gzip")])),
-        ("a length without a body", "RFC 9113 §8.1.1", head(&[], &[("content-length", "5")])),
-        ("two lengths", "RFC 9113 §8.1.1", head(&[], &[("content-length", "0"), ("content-length", "5")])),
-        ("two paths", "RFC 9113 §8.3", head(&[], &[(":path", "/echo/x")])),
-        ("a path after a field", "RFC 9113 §8.3", head(&[], &[("x", "1"), (":path", "/echo/x")])),
-        ("a pseudo-header of answers", "RFC 9113 §8.3", head(&[], &[(":status", "200")])),
-        ("no slash", "RFC 9113 §8.3.1", head(&[(":path", "public/x")], &[])),
-        ("an empty path", "RFC 9113 §8.3.1", head(&[(":path", "")], &[])),
-        ("a path that is a URL", "RFC 9113 §8.3.1", head(&[(":path", "http://evil.test/public/x")], &[])),
-        ("a path with a space", "RFC 9113 §8.3.1", head(&[(":path", "/public/x HTTP/1.1")], &[])),
-        ("a path that ends a line", "RFC 9113 §8.3.1", head(&[(":path", "/public/x\r\nx-user-id:1")], &[])),
-        ("a method with a space", "RFC 9113 §8.3.1", head(&[(":method", "GET /echo/x")], &[])),
-        ("a scheme that is none", "RFC 9113 §8.3.1", head(&[(":scheme", "http/x y")], &[])),
-        ("userinfo", "RFC 9113 §8.3.1", head(&[(":authority", "a@gateway.test")], &[])),
-        ("another host beside it", "RFC 9113 §8.3.1", head(&[], &[("host", "evil.test")])),
-        ("CONNECT", "RFC 9110 §9.3.6", head(&[(":method", "CONNECT")], &[])),
-        ("extended CONNECT", "RFC 8441 §4", head(&[(":method", "CONNECT")], &[(":protocol", "websocket")])),
+        ("a name in capitals", malformed, "goaway 1", head(&[], &[("X-User-Id", "1")])),
+        ("a name with a colon", malformed, "goaway 1", head(&[], &[("x:y", "1")])),
+        ("a name with a space", malformed, "goaway 1", head(&[], &[("x-user-id ", "1")])),
+        ("a name that ends a line", malformed, "goaway 1", head(&[], &[("x\r\nx-user-id", "1")])),
+        ("a value that ends a line", malformed, "goaway 1", head(&[], &[("x", "1\r\nx-user-id: 1")])),
+        ("a value with a lone LF", malformed, "goaway 1", head(&[], &[("x", "1\nx-user-id: 1")])),
+        ("a value with a NUL", malformed, "goaway 1", head(&[], &[("x", "1\0")])),
+        ("Connection", "RFC 9113 §8.2.2", "reset 1", head(&[], &[("connection", "x-user-id")])),
+        ("Transfer-Encoding", "RFC 9113 §8.2.2", "reset 1", head(&[], &[("transfer-encoding", "chunked")])),
+        ("Upgrade", "RFC 9113 §8.2.2", "reset 1", head(&[], &[("upgrade", "websocket")])),
+        ("TE with codings", "RFC 9113 §8.2.2", "reset 1", head(&[], &[("te", "gzip")])),
+        ("a length without a body", "RFC 9113 §8.1.1", "reset 1", head(&[], &[("content-length", "5")])),
+        ("two lengths", "RFC 9113 §8.1.1", "reset 1", head(&[], &[("content-length", "0"), ("content-length", "5")])),
+        ("two paths", "RFC 9113 §8.3", "reset 1", head(&[], &[(":path", "/echo/x")])),
+        ("a path after a field", "RFC 9113 §8.3", "reset 1", head(&[], &[("x", "1"), (":path", "/echo/x")])),
+        ("a pseudo-header of answers", "RFC 9113 §8.3", "reset 1", head(&[], &[(":status", "200")])),
+        ("no slash", "RFC 9113 §8.3.1", "reset 1", head(&[(":path", "public/x")], &[])),
+        ("an empty path", "RFC 9113 §8.3.1", "reset 1", head(&[(":path", "")], &[])),
+        ("a path that is a URL", "RFC 9113 §8.3.1", "reset 1", head(&[(":path", "http://evil.test/public/x")], &[])),
+        ("a path with a space", "RFC 9113 §8.3.1", "reset 1", head(&[(":path", "/public/x HTTP/1.1")], &[])),
+        ("a path that ends a line", "RFC 9113 §8.3.1", "reset 1", head(&[(":path", "/public/x\r\nx-user-id:1")], &[])),
+        ("a method with a space", "RFC 9113 §8.3.1", "goaway 1", head(&[(":method", "GET /echo/x")], &[])),
+        ("a scheme that is none", "RFC 9113 §8.3.1", "reset 1", head(&[(":scheme", "http/x y")], &[])),
+        ("userinfo", "RFC 9113 §8.3.1", "answered 400", head(&[(":authority", "a@gateway.test")], &[])),
+        ("another host beside it", "RFC 9113 §8.3.1", "answered 400", head(&[], &[("host", "evil.test")])),
+        ("CONNECT", "RFC 9110 §9.3.6", "reset 1", head(&[(":method", "CONNECT")], &[])),
+        ("extended CONNECT", "RFC 8441 §4", "reset 1", head(&[(":method", "CONNECT")], &[(":protocol", "websocket")])),
+        ("a tunnel", "RFC 9113 §8.5", "answered", frame(HEADERS, END_HEADERS | END_STREAM, 1, &tunnel)),
     ];
     let mut flaws = Vec::new();
-    for (name, source, bytes) in rows {
-        Frames::connect(stack.listener("h2c")).await.is_answered(&bytes, 1).await;
+    for (name, source, expected, bytes) in rows {
+        let outcome = Frames::connect(stack.listener("h2c")).await.outcome(&bytes, 1).await;
+        if outcome != expected {
+            flaws.push(format!("{name} ({source}): {outcome}"));
+        }
         if let [request, ..] = &stack.recorder.seen()[..] {
             flaws.push(format!("{name} ({source}) was forwarded:\n{}", request.head));
             break;
         }
     }
     assert!(flaws.is_empty(), "{}", flaws.join("\n"));
-    assert!(Frames::connect(stack.listener("h2c")).await.is_answered(&head(&[], &[]), 1).await, "what is good is");
+    assert_eq!(Frames::connect(stack.listener("h2c")).await.outcome(&head(&[], &[]), 1).await, "answered 200");
     assert_eq!(stack.recorder.seen().len(), 1, "forwarded");
 }
 
@@ -155,9 +160,13 @@ async fn a_head_that_grows_when_it_is_unpacked_is_refused() {
     let put = [b"\x40\x01x\x7f\xb9\x16".as_slice(), &[b'a'; 3000]].concat();
     let long = [good.clone(), put, vec![0xbe; 2000]].concat();
     let many = [good, b"\x40\x01x\x01y".to_vec(), vec![0xbe; 1500]].concat();
-    for (name, block) in [("six megabytes in two thousand references", long), ("1,500 fields in as many bytes", many)] {
+    for (name, expected, block) in [
+        ("six megabytes in two thousand references", "goaway 11", long),
+        ("1,500 fields in as many bytes", "answered", many), // 431
+    ] {
         let bytes = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
-        Frames::connect(stack.listener("h2c")).await.is_answered(&bytes, 1).await;
+        let outcome = Frames::connect(stack.listener("h2c")).await.outcome(&bytes, 1).await;
+        assert_eq!(outcome, expected, "{name}");
         assert!(stack.recorder.seen().is_empty(), "{name}");
     }
 }
@@ -170,7 +179,7 @@ async fn trailers_carry_no_identity() {
         frame(DATA, 0, 1, b"hello"),
         frame(HEADERS, END_HEADERS | END_STREAM, 1, &fields(&[("x-user-id", "1"), ("x-forwarded-for", "1.1.1.1")])),
     ];
-    assert!(Frames::connect(stack.listener("h2c")).await.is_answered(&request.concat(), 1).await);
+    assert_eq!(Frames::connect(stack.listener("h2c")).await.outcome(&request.concat(), 1).await, "answered 200");
     let request = stack.recorder.last();
     assert!(
         !format!("{}{}", request.head, String::from_utf8_lossy(&request.body)).to_lowercase().contains("user-id"),
@@ -183,10 +192,10 @@ async fn no_more_than_a_hundred_requests_of_one_client_are_open() {
     let stack = stack().start().await;
     let stall = fields(&[GOOD[0], GOOD[1], (":path", "/public/stall"), GOOD[3]]);
     let open = |count| (0..count).flat_map(|n| frame(HEADERS, END_HEADERS | END_STREAM, stream(n), &stall));
-    for (count, expected) in [(99, true), (100, false)] {
+    for (count, expected) in [(99, "answered 200"), (100, "reset 7")] {
         let one_more = frame(HEADERS, END_HEADERS | END_STREAM, stream(count), GET);
         let bytes: Vec<u8> = open(count).chain(one_more).collect();
-        let answered = Frames::connect(stack.listener("h2c")).await.is_answered(&bytes, stream(count)).await;
-        assert_eq!(answered, expected, "beside {count}");
+        let outcome = Frames::connect(stack.listener("h2c")).await.outcome(&bytes, stream(count)).await;
+        assert_eq!(outcome, expected, "beside {count}");
     }
 }

@@ -124,8 +124,8 @@ fn every_promise_names_tests_that_exist() {
     assert!(named.len() > 30, "{named:?}");
     let text = |folder: &str, file: &str| std::fs::read_to_string(root.join(format!("tests/{folder}/{file}.rs")));
     for name in named {
-        let (file, test) = name.trim_start_matches("attacks ").split_once("::").unwrap();
+        let (file, promise) = name.trim_start_matches("attacks ").split_once("::").unwrap();
         let found = ["e2e", "attacks"].iter().filter_map(|folder| text(folder, file).ok());
-        assert!(found.into_iter().any(|tests| tests.contains(&format!("fn {test}"))), "{name}");
+        assert!(found.into_iter().any(|tests| tests.contains(&format!("fn {promise}"))), "{name}");
     }
 }
