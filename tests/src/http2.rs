@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::Answer;
 
 /// What every client begins with: the preface and its settings, of which there are none.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// One connection of HTTP/2.
 pub struct Http2 {

@@ -4,6 +4,7 @@
 
 mod attack;
 mod balancer;
+pub mod bench;
 mod browser;
 mod client;
 mod echo;
@@ -11,6 +12,7 @@ mod forge;
 pub mod http2;
 #[path = "../../backend/tests/support/postgres.rs"]
 mod postgres;
+mod program;
 mod recorder;
 mod redis;
 mod stack;
@@ -23,6 +25,7 @@ pub use browser::Chromium;
 pub use client::{Answer, Client};
 pub use echo::Echo;
 pub use forge::Forge;
+pub use program::listening;
 pub use recorder::{Recorded, Recorder};
 pub use redis::Redis;
 pub use stack::{Builder, Kind, Stack, eventually, raw};

@@ -11,16 +11,15 @@ use clap::Parser;
 use portcullis::app::App;
 use portcullis::clock::Clock;
 use portcullis_tests::Redis;
+use portcullis_tests::bench::upstream;
+use portcullis_tests::bench::wire::{self, Answer, Connections};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 mod figures;
-mod upstream;
-mod wire;
 
 use figures::Figures;
-use wire::{Answer, Connections};
 
 /// After so long every access token has expired.
 const ACCESS_LIFE: Duration = Duration::from_mins(16);
@@ -75,7 +74,7 @@ async fn run(terms: &Terms) -> Result<(), Wrong> {
     let mut good = bench.visitors("a", each).await?;
     let mut expired = bench.visitors("b", each).await?;
     println!("{each} requests of each kind a round, {} a second; times in milliseconds", terms.rate);
-    println!("{}", Figures::HEAD);
+    println!("{}", Figures::head());
     let mut all = Figures::default();
     for round in 1..=terms.rounds {
         bench.clock.advance(ACCESS_LIFE);
@@ -111,7 +110,8 @@ impl Bench {
         for number in 0..count {
             let user = format!("{prefix}{number}");
             let body = format!("{{\"username\":\"{user}\",\"password\":\"x\"}}");
-            let answer = self.connections.exchange(&wire::request("POST", "/auth/login", "", &body)).await?;
+            let answer =
+                self.connections.exchange(&wire::request("POST", "/auth/login", ("Cookie", ""), &body)).await?;
             let cookies = answer.cookies().ok_or_else(|| format!("a login was answered with {}", answer.head))?;
             visitors.push(Arc::new(Visitor { user, cookies: Mutex::new(cookies) }));
         }
@@ -122,7 +122,7 @@ impl Bench {
     /// user, and bring new cookies if the old ones had `expired`, and only then.
     async fn ask(&self, visitor: &Visitor, expired: bool) -> Result<Duration, Wrong> {
         let mut cookies = visitor.cookies.lock().await;
-        let request = wire::request("GET", "/echo", &cookies, "");
+        let request = wire::request("GET", "/echo", ("Cookie", &cookies), "");
         let began = Instant::now();
         let answer = self.connections.exchange(&request).await?;
         let took = began.elapsed();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use portcullis_backend::{Config, DatabaseUrl, Server};
-use portcullis_tests::{Client, Recorder, eventually};
+use portcullis_tests::{Client, Recorder, eventually, listening};
 use tokio::process::{Child, Command};
 
 /// The admin token of a [`Stand`].
@@ -103,18 +103,7 @@ impl Stand {
 
     /// Where a listener says that it listens.
     fn listening(&self, listener: &str) -> Option<String> {
-        let lines = self.logs();
-        let mark =
-            if listener == "admin" { "admin listening address=" } else { "listening listener=\"public\" address=" };
-        if let Some(rest) = lines.lines().find_map(|line| Some(line.split_once(mark)?.1)) {
-            return Some(rest.to_owned());
-        }
-        let mut objects = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let named = |object: &serde_json::Value| match listener {
-            "admin" => object["message"] == "admin listening",
-            name => object["message"] == "listening" && object["listener"] == name,
-        };
-        objects.find(named).and_then(|object| object["address"].as_str().map(str::to_owned))
+        listening(&self.logs(), listener)
     }
 
     fn signal(&self, signal: &str) {

@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::wire::{self, Connection};
+use super::wire::{self, Connection};
 
 /// Starts it on a free port.
-pub(crate) async fn start() -> std::io::Result<SocketAddr> {
+///
+/// # Errors
+/// If there is none.
+pub async fn start() -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
