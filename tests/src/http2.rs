@@ -153,6 +153,32 @@ impl Frames {
         tokio::time::timeout(Duration::from_secs(20), outcome).await.expect("it answers, resets or ends")
     }
 
+    /// Writes these frames so many times, each time once those before have been read, which the answer to a ping
+    /// tells: the reason of the other side's GOAWAY (RFC 9113 §6.8), if it gave one.
+    ///
+    /// # Panics
+    /// If it does not answer a ping within 20 seconds.
+    pub async fn paced(mut self, times: usize, frames: impl Fn(u32) -> Vec<u8>) -> Option<u32> {
+        let mut heard = Vec::new();
+        for round in 0..times {
+            let (frames, ping) = (frames(u32::try_from(round).unwrap_or(u32::MAX)), frame(6, 0, 0, &[0; 8]));
+            let _ = self.0.write_all(&[frames, ping].concat()).await; // It may be closed by then.
+            let answer = async {
+                while all(&heard).filter(|(kind, _, _)| *kind == 6).count() <= round {
+                    if matches!(self.0.read_buf(&mut heard).await, Ok(0) | Err(_)) {
+                        return false;
+                    }
+                }
+                true
+            };
+            let limit = Duration::from_secs(20);
+            if !tokio::time::timeout(limit, answer).await.expect("it answers a ping, or closes") {
+                break;
+            }
+        }
+        goaway(&heard)
+    }
+
     /// Writes these frames again and again until the other side closes: the reason of its GOAWAY (RFC 9113 §6.8), if it
     /// gave one; and how many bytes it took.
     ///

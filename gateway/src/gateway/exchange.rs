@@ -144,9 +144,15 @@ pub async fn answer(session: &mut Session, journey: &Journey, reply: Reply) -> R
         head.set_content_length(body.len())?;
     }
     annotate(&mut head, journey)?;
-    let bodyless = body.is_empty() || session.req_header().method == Method::HEAD;
+    let body = (!body.is_empty() && session.req_header().method != Method::HEAD).then_some(body);
+    // The engine does not say that it is the client who is not there any more, and who takes back what it asks for is
+    // to be told from who is answered: over HTTP/2 it is sent away.
+    write(session, head, body).await.map_err(|error| error.into_down())
+}
+
+async fn write(session: &mut Session, head: ResponseHeader, body: Option<Bytes>) -> Result<()> {
     session.as_mut().write_response_header(Box::new(head)).await?;
-    if !bodyless {
+    if let Some(body) = body {
         session.as_mut().write_response_body(body, true).await?;
     }
     session.as_mut().finish_body().await

@@ -85,7 +85,9 @@ impl Visit<'_> {
                     Ok(Some(H2Accept::Session(session))) => {
                         streams.spawn(self.acceptor.clone().answer(session, entrance, self.terms.write_timeout));
                         left = left.saturating_sub(1);
-                        if left == 0 && !leaving {
+                        if leaving {
+                            conduct.late();
+                        } else if left == 0 {
                             leave(&mut connection, &mut leaving);
                         }
                     }

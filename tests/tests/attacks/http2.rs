@@ -86,6 +86,33 @@ async fn floods_are_cut_off_and_others_are_served() {
     }
 }
 
+/// CVE-2023-44487 by one who waits until each reset was read, so that never many of them wait to be accepted, and
+/// whose requests the gateway refuses itself: without a token, they go nowhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_back_what_is_refused_is_sent_away() {
+    let stack = stack().start().await;
+    let refused =
+        fields(&[(":method", "GET"), (":scheme", "http"), (":path", "/echo/x"), (":authority", "gateway.test")]);
+    let flood = |round| {
+        let reset = frame(RST_STREAM, 0, stream(round), &[0, 0, 0, 8]);
+        [frame(HEADERS, END_HEADERS | END_STREAM, stream(round), &refused), reset].concat()
+    };
+    let goaway = Frames::connect(stack.listener("h2c")).await.paced(800, flood).await;
+    assert_eq!(goaway, Some(Reason::ENHANCE_YOUR_CALM.into()));
+}
+
+/// Who is told to go has to say that it heard it; this client never does.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_to_go_and_stays_is_sent_away() {
+    let listener = "[listeners.h2c]\naddress = \"127.0.0.1:0\"\nh2c = true\nrequests_per_connection = 50\n";
+    let stack = Stack::builder(Kind::Embedded).extra(listener).start().await;
+    let good =
+        fields(&[(":method", "HEAD"), (":scheme", "http"), (":path", "/public/x"), (":authority", "gateway.test")]);
+    let asks = |round| frame(HEADERS, END_HEADERS | END_STREAM, stream(round), &good);
+    let goaway = Frames::connect(stack.listener("h2c")).await.paced(500, asks).await;
+    assert_eq!(goaway, Some(Reason::ENHANCE_YOUR_CALM.into()));
+}
+
 /// A good head of a request to a public route.
 const GOOD: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "http"), (":path", "/public/x"), (":authority", "gateway.test")];
