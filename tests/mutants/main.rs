@@ -92,6 +92,11 @@ impl Mutant {
         }
     }
 
+    /// The programs that its test may be in.
+    fn programs(&self) -> &'static [&'static str] {
+        if self.package == "portcullis" { &["--lib"] } else { &["--test", "attacks", "--test", "e2e"] }
+    }
+
     /// Whether cargo has built or run its test.
     fn cargo(&self, tree: &Path, how: &[&str]) -> io::Result<bool> {
         let mut cargo = Command::new("timeout"); // Of coreutils: it ends what cargo has started, too.
@@ -100,7 +105,9 @@ impl Mutant {
             .current_dir(tree)
             .env("CARGO_TARGET_DIR", root().join("target/mutants/build"))
             .env("INSTA_UPDATE", "no");
-        cargo.args(["test", "--quiet", "--locked", "--tests", "--no-fail-fast", "--package", &self.package]).args(how);
+        // Both packages, whichever has the test: what is chosen decides with which features the rest is built.
+        cargo.args(["test", "--quiet", "--locked", "--no-fail-fast", "--package", "portcullis"]);
+        cargo.args(["--package", "portcullis-tests"]).args(self.programs()).args(how);
         cargo.arg(&self.test).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(cargo.status()?.success())
     }

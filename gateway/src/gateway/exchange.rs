@@ -147,7 +147,7 @@ pub async fn answer(session: &mut Session, journey: &Journey, reply: Reply) -> R
     let body = (!body.is_empty() && session.req_header().method != Method::HEAD).then_some(body);
     // The engine does not say that it is the client who is not there any more, and who takes back what it asks for is
     // to be told from who is answered: over HTTP/2 it is sent away.
-    write(session, head, body).await.map_err(|error| error.into_down())
+    write(session, head, body).await.map_err(Error::into_down)
 }
 
 async fn write(session: &mut Session, head: ResponseHeader, body: Option<Bytes>) -> Result<()> {
