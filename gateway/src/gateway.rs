@@ -255,6 +255,11 @@ impl ProxyHttp for Gateway {
         if session.was_upgraded() {
             return Ok(());
         }
+        // The engine writes an empty piece at the end as the last chunk, and then the last chunk: a server would take
+        // the second for the beginning of the next request on the connection, which may be somebody else's.
+        if body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
+        }
         forward::body(session, body.as_ref().map_or(0, Bytes::len), journey)
     }
 

@@ -25,6 +25,12 @@ pub fn authority(target: Option<&str>, headers: &HeaderMap) -> Result<String, Ma
     }
 }
 
+/// Whether `host`, as it stands in a header, names a host; and the same one as the target does, if that names any.
+pub fn agrees(target: Option<&str>, host: &[u8]) -> bool {
+    let named = std::str::from_utf8(host).ok().and_then(canonical);
+    named.is_some() && target.is_none_or(|target| canonical(target) == named)
+}
+
 /// The one spelling of `raw`: RFC 3986 §3.2.2 without user information and without what no server is named by.
 fn canonical(raw: &str) -> Option<String> {
     if let Some(rest) = raw.strip_prefix('[') {

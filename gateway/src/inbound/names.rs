@@ -9,8 +9,13 @@ const MANAGED: [&str; 7] = ["xuserid", "xuserroles", "xuserscopes", "xsessionid"
 const MANAGED_PREFIX: &str = "xforwarded";
 
 /// By which some servers take another path, method or host than those that were checked.
-const OVERRIDES: [&str; 15] = [
+const OVERRIDES: [&str; 20] = [
     "xoriginalurl",
+    "xoriginalpath",
+    "xenvoyoriginalpath",
+    "xoverrideurl",
+    "scriptname",
+    "xscriptname",
     "xoriginaluri",
     "xoriginalhost",
     "xoriginalmethod",
@@ -29,7 +34,13 @@ const OVERRIDES: [&str; 15] = [
 ];
 
 /// In which other proxies tell their servers an address or a user: ours may believe them, and clients may not send them.
-const CLAIMS: [&str; 27] = [
+const CLAIMS: [&str; 31] = [
+    "xuser",
+    "xusername",
+    "xuseremail",
+    "xusergroups",
+    "xendpointapiuserinfo",
+    "xapigatewayapiuserinfo",
     "trueclientip",
     "clientip",
     "proxyclientip",
@@ -52,14 +63,18 @@ const CLAIMS: [&str; 27] = [
     "remotename",
     "remoteemail",
     "remotegroups",
-    "xremoteuser",
     "xwebauthuser",
-    "xauthenticateduser",
     "clientcert",
     "clientcertchain",
 ];
 /// Families of such names.
-const CLAIM_PREFIXES: [&str; 12] = [
+const CLAIM_PREFIXES: [&str; 18] = [
+    "xremoteuser",
+    "xauthenticated",
+    "xconsumer",
+    "xarrclientcert",
+    "xtlsclientcert",
+    "xclientverify",
     "xauthrequest",
     "xauthentik",
     "xclientcert",

@@ -32,7 +32,7 @@ const MAX_STREAMS: u32 = 100;
 const WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// How much of an answer waits for a client that is slow to take it, on one stream.
-const MAX_SEND_BUFFER: usize = 256 * 1024;
+const MAX_SEND_BUFFER: usize = 64 * 1024;
 
 type Connection = h2::server::Connection<Stream, bytes::Bytes>;
 

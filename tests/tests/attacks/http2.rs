@@ -226,3 +226,25 @@ async fn no_more_than_a_hundred_requests_of_one_client_are_open() {
         assert_eq!(outcome, expected, "beside {count}");
     }
 }
+
+/// Pingora 0.9.1 wrote the last chunk of such a body twice, and the second one stood before the next request of the
+/// connection: its answer went to somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_ends_with_nothing_ends_once() {
+    let stack = stack().start().await;
+    let post = fields(&[(":method", "POST"), GOOD[1], GOOD[2], GOOD[3]]);
+    let bytes = [
+        frame(HEADERS, END_HEADERS, 1, &post),
+        frame(DATA, 0, 1, b"abc"),
+        frame(DATA, 0, 1, b""),
+        frame(DATA, 0, 1, b"def"),
+        frame(DATA, END_STREAM, 1, b""),
+    ];
+    assert_eq!(Frames::connect(stack.listener("h2c")).await.outcome(&bytes.concat(), 1).await, "answered 200");
+    let empty = [frame(HEADERS, END_HEADERS, 1, &post), frame(DATA, END_STREAM, 1, b"")];
+    assert_eq!(Frames::connect(stack.listener("h2c")).await.outcome(&empty.concat(), 1).await, "answered 200");
+    assert_eq!(stack.anonymous().get("/public/next").await.status, 200);
+    let seen = stack.recorder.seen();
+    let bodies: Vec<_> = seen.iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
+    assert_eq!(bodies, ["3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n", "0\r\n\r\n", ""], "{seen:?}");
+}

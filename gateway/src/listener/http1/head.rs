@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::inbound::Malformed;
+use crate::inbound::{Malformed, host};
 
 /// The most fields of one head.
 const MAX_FIELDS: usize = 100;
@@ -78,6 +78,8 @@ pub(super) struct Head {
 struct RequestLine {
     method: Range<usize>,
     path: Range<usize>,
+    /// The host of a target that is a whole URL (RFC 9112 §3.2.2).
+    authority: Option<String>,
 }
 
 impl Head {
@@ -106,7 +108,7 @@ impl Head {
 
     /// The method and the path, without the query, as far as they could be read: all visible ASCII.
     pub(super) fn method_and_path<'a>(&self, bytes: &'a [u8]) -> Option<(&'a str, &'a str)> {
-        let RequestLine { method, path } = self.request.clone()?;
+        let RequestLine { method, path, .. } = self.request.clone()?;
         let text = |range: Range<usize>| std::str::from_utf8(bytes.get(range)?).ok();
         text(method).zip(text(path))
     }
@@ -126,7 +128,13 @@ impl Head {
             return Err(Malformed::Head("the value of a header holds a control character"));
         }
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.hosts += 1,
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                let target = self.request.as_ref().and_then(|line| line.authority.as_deref());
+                if !host::agrees(target, value) {
+                    return Err(Malformed::Host);
+                }
+                self.hosts += 1;
+            }
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let twice = self.length.replace(length(value)?).is_some();
@@ -170,7 +178,9 @@ fn request_line(line: &[u8], begins: usize) -> Result<RequestLine, Malformed> {
     if method == b"CONNECT" {
         return Err(Malformed::Method); // Its target names no path; nobody routes it.
     }
-    if target.is_empty() || !all(target, TARGET) {
+    let path = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    // Browsers leave a backtick as it is in a query, and encode it in a path; so does the engine's parser.
+    if target.is_empty() || !all(target, TARGET) || target[..path].contains(&b'`') {
         return Err(Malformed::Head("the target holds what no target may"));
     }
     if version != b"HTTP/1.1" {
@@ -180,8 +190,11 @@ fn request_line(line: &[u8], begins: usize) -> Result<RequestLine, Malformed> {
         return Err(if is_version { Malformed::Version } else { Malformed::Head("it ends with no version of HTTP") });
     }
     let target_begins = begins + method.len() + 1;
-    let path = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
-    Ok(RequestLine { method: begins..begins + method.len(), path: target_begins..target_begins + path })
+    let url = std::str::from_utf8(&target[..path]).ok().filter(|target| !target.starts_with('/'));
+    let url = url.and_then(|url| url.split_once("://"));
+    let authority = url.map(|(_, rest)| rest.split('/').next().unwrap_or(rest).to_owned());
+    let path = target_begins..target_begins + path;
+    Ok(RequestLine { method: begins..begins + method.len(), path, authority })
 }
 
 /// RFC 9112 §6.2: digits, and nothing else: no sign, no list, nothing that overflows.
