@@ -98,7 +98,8 @@ impl App {
         let limiter = Arc::new(Limiter::new(Arc::clone(&store), Arc::clone(&metrics)));
         let audit = Arc::new(Audit::new(Arc::clone(&metrics), Webhook::new(clock.clone(), Arc::clone(&metrics))));
         audit.webhook.apply(config.webhook.as_ref());
-        let lasting = Lasting { store, limiter, metrics: Arc::clone(&metrics), audit, counts: Arc::default() };
+        let (counts, bad_tokens) = Default::default();
+        let lasting = Lasting { store, limiter, metrics: Arc::clone(&metrics), audit, counts, bad_tokens };
         let keyring = Keyring::default();
         first_keys(&keyring, &config, &lasting, &clock).await?;
         let readiness = Arc::new(Readiness::default());

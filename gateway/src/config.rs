@@ -179,7 +179,7 @@ pub struct Revocation {
 pub struct Overload {
     /// Requests.
     pub requests: Capacity,
-    /// tunnels and streams of events, which wait more than they work.
+    /// Tunnels and streams of events, which wait more than they work.
     pub streams: Capacity,
     /// How many tokens with signatures that do not hold an address may send.
     pub bad_tokens: Quota,

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::auth::bad_tokens::BadTokens;
 use crate::ids::UpstreamId;
 
 /// How many may be in a room at once.
@@ -125,12 +124,10 @@ impl Drop for Place {
 pub struct Counts {
     /// Requests.
     pub requests: Taken,
-    /// tunnels and streams of events.
+    /// Tunnels and streams of events.
     pub streams: Taken,
     /// Password checks.
     pub logins: Taken,
-    /// Tokens whose signatures did not hold.
-    pub bad_tokens: Arc<BadTokens>,
     upstreams: Mutex<BTreeMap<UpstreamId, Taken>>,
 }
 

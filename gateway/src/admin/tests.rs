@@ -40,7 +40,8 @@ async fn api(metrics: &Arc<Metrics>) -> Arc<Api> {
     let limiter = Arc::new(Limiter::new(Arc::clone(&store), Arc::clone(metrics)));
     let config = config::parse(CONFIG, "test.toml", Path::new(""), &|_| None).unwrap();
     let audit = Arc::new(Audit::new(Arc::clone(metrics), Webhook::new(Clock::system(), Arc::clone(metrics))));
-    let lasting = Lasting { store, limiter, metrics: Arc::clone(metrics), audit, counts: Arc::default() };
+    let (counts, bad_tokens) = Default::default();
+    let lasting = Lasting { store, limiter, metrics: Arc::clone(metrics), audit, counts, bad_tokens };
     let current = ArcSwap::from_pointee(Snapshot::build(&config, Keyring::default(), &lasting));
     Arc::new(Api::new(Arc::new(current), Clock::system(), Arc::clone(metrics)))
 }

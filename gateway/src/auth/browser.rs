@@ -58,7 +58,8 @@ impl Authenticator {
     ) -> Result<Caller, Denied> {
         let &Visit { route, request, now, cookies, .. } = visit;
         let mut access = match access.map(|token| self.verify(token, request.client, now)).transpose() {
-            Err(Denied::BadToken(_)) => None, // The refresh token stands for itself.
+            // The refresh token stands for itself.
+            Err(Denied::BadToken(_) | Denied::TooManyBadTokens { .. }) => None,
             access => access?,
         };
         if let Some(verified) = access.as_ref().filter(|verified| !is_due(verified, cookies, now)) {

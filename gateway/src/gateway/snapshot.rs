@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::auth::Authenticator;
+use crate::auth::bad_tokens::BadTokens;
 use crate::auth::keyring::Keyring;
 use crate::config::Config;
 use crate::limiter::Limiter;
@@ -59,14 +60,16 @@ pub struct Lasting {
     pub metrics: Arc<Metrics>,
     /// Tells of what happened to sessions.
     pub audit: Arc<Audit>,
-    /// What is on its way, and who sent bad tokens.
+    /// What is on its way.
     pub counts: Arc<Counts>,
+    /// Who sent bad tokens.
+    pub bad_tokens: Arc<BadTokens>,
 }
 
 impl Snapshot {
     /// Puts `config` to work with the keys of `keyring`.
     pub fn build(config: &Config, keyring: Keyring, lasting: &Lasting) -> Self {
-        let Lasting { store, limiter, metrics, audit, counts } = lasting;
+        let Lasting { store, limiter, metrics, audit, counts, bad_tokens } = lasting;
         let upstreams = Upstreams::start(&config.upstreams, counts, metrics);
         let tokens = Arc::new(config.tokens.clone());
         let auth = Arc::new(Authenticator {
@@ -80,7 +83,7 @@ impl Snapshot {
                 recheck: recheck(config, &upstreams),
             }),
             cookies: config.cookies.clone(),
-            bad_tokens: Arc::clone(&counts.bad_tokens),
+            bad_tokens: Arc::clone(bad_tokens),
             bad_token_quota: config.overload.bad_tokens,
             keyring,
             tokens,

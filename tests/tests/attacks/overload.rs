@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use portcullis_tests::{Answer, Client, Kind, Stack, eventually};
+use portcullis_tests::{Answer, Client, Kind, Stack, Visitor, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -142,7 +142,7 @@ async fn idle_websockets_keep_no_request_out_and_are_bounded_themselves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_bad_signatures_waits_and_who_was_known_before_passes() {
     let overload = "[overload]\nbad_tokens = { rate = \"1/min\", burst = 3 }\n";
-    let stack = Stack::builder(Kind::Embedded).extra(overload).start().await;
+    let mut stack = Stack::builder(Kind::Embedded).extra(overload).start().await;
     let (alice, bob) = (stack.login("alice").await, stack.login("bob").await);
     assert_eq!(alice.get("/echo/x").await.status, 200);
     let garbage = alice.with_access("x.y.z");
@@ -159,12 +159,35 @@ async fn a_storm_of_bad_signatures_waits_and_who_was_known_before_passes() {
     let refused = thief.get("/echo/x").await;
     assert_eq!(refused.problem(), "429 too_many_bad_tokens: Too many bad tokens");
     assert!((55..=60).contains(&refused.header("retry-after").parse::<u32>().unwrap()), "{:?}", refused.headers);
+    stack.reload(|toml| format!("{toml}\n")).await.unwrap();
+    assert_eq!(thief.get("/echo/x").await.reason(), "too_many_bad_tokens", "another configuration forgets nobody");
     assert_eq!(alice.get("/echo/x").await.status, 200, "a token that held before is checked");
     assert_eq!(alice.with_access("x").get("/public/x").await.status, 200, "where nothing is checked nobody waits");
     assert_eq!(bob.get("/echo/x").await.reason(), "too_many_bad_tokens", "one that nobody knows is not");
     assert!(stack.metric(r#"portcullis_tokens_verified_total{outcome="unchecked"}"#).await > 1.5);
     stack.clock.advance(Duration::from_mins(1));
     assert_eq!(bob.get("/echo/x").await.status, 200, "who waits as told is served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_bad_signatures_sends_no_browser_away() {
+    let terms = "[overload]\nbad_tokens = { rate = \"1/min\", burst = 3 }\n[cookies]\n";
+    let stack = Stack::builder(Kind::Embedded).extra(terms).start().await;
+    let mut alice = Visitor::new(&stack.anonymous());
+    alice.login("alice").await;
+    let token = alice.cookie(Visitor::ACCESS);
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let wrong: String = signature.chars().rev().collect::<String>().replace(['=', '_'], "A");
+    let thief = stack.anonymous().with_access(&format!("{message}.{wrong}"));
+    for expected in ["token_invalid", "token_invalid", "token_invalid", "too_many_bad_tokens"] {
+        assert_eq!(thief.get("/echo/x").await.reason(), expected);
+    }
+    // Nobody has seen her access token yet, but she has another proof.
+    assert_eq!(alice.without(Visitor::REFRESH).get("/echo/x").await.reason(), "too_many_bad_tokens");
+    for _ in 0..2 {
+        let answer = alice.get("/echo/x").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

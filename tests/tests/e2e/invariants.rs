@@ -72,6 +72,13 @@ fn deciding_names_no_engine() {
 }
 
 #[test]
+fn rooms_know_nobody() {
+    // Refusals name what is full, and authentication names refusals: nothing leads back.
+    let named = naming(&["crate::auth", "crate::problem", "crate::session"]);
+    assert_eq!(named.into_iter().filter(|file| file == "overload.rs").count(), 0);
+}
+
+#[test]
 fn only_identity_says_who_it_is() {
     assert_eq!(naming(&["X_USER_ID", "\"x-user-id\""]), ["identity.rs"]);
 }
