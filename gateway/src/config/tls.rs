@@ -99,6 +99,14 @@ impl Transport {
         matches!(self, Self::Tls(_))
     }
 
+    /// `Strict-Transport-Security` of every answer, if it is ours to say.
+    pub fn hsts(&self) -> Option<&HeaderValue> {
+        match self {
+            Self::Tls(terms) => terms.hsts.as_ref(),
+            Self::Plain { .. } | Self::ToHttps { .. } => None,
+        }
+    }
+
     /// The certificates; none if it is not TLS.
     pub fn certificates(&self) -> &[CertificateTerms] {
         match self {

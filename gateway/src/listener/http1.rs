@@ -52,7 +52,7 @@ pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, peer: Socke
         let bytes = match read_head(&mut stream, first, &terms.bounds).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return,
-            Err(unread) => return refuse(&unread, client, began, stream, acceptor).await,
+            Err(unread) => return refuse(&unread, client, began, stream, acceptor, terms).await,
         };
         let mut session = ServerSession::new_http1(stream);
         // All of it is there, so that the engine reads no head from the connection. It closes a connection on which
@@ -115,7 +115,9 @@ async fn fill(stream: &mut Stream, head: &mut Head, bytes: &mut BytesMut, most: 
     }
 }
 
-async fn refuse(unread: &Unread, client: IpAddr, began: Instant, stream: Stream, acceptor: &Acceptor) {
+async fn refuse(unread: &Unread, client: IpAddr, began: Instant, stream: Stream, acceptor: &Acceptor, terms: &Terms) {
     let request = unread.head.method_and_path(&unread.bytes);
-    Refused { client, request, began }.tell(&unread.denied, stream, &acceptor.metrics).await;
+    Refused { client, request, hsts: terms.transport.hsts(), began }
+        .tell(&unread.denied, stream, &acceptor.metrics)
+        .await;
 }

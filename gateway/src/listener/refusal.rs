@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName};
+use http::HeaderValue;
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, STRICT_TRANSPORT_SECURITY};
 use pingora::protocols::Stream;
 use pingora::protocols::http::date;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
@@ -31,6 +32,8 @@ pub(super) struct Refused<'a> {
     pub client: IpAddr,
     /// The method and the path, if there were any.
     pub request: Option<(&'a str, &'a str)>,
+    /// What every answer here says in `Strict-Transport-Security`.
+    pub hsts: Option<&'a HeaderValue>,
     /// When its first byte came.
     pub began: Instant,
 }
@@ -39,14 +42,19 @@ impl Refused<'_> {
     /// Tells the client, and closes.
     pub(super) async fn tell(&self, denied: &Denied, mut stream: Stream, metrics: &Metrics) {
         let request_id = RequestId::random();
-        let reply = Problem::from(denied).reply(&request_id);
+        let mut reply = Problem::from(denied).reply(&request_id);
+        if let Some(hsts) = self.hsts {
+            reply.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        // RFC 9110 §9.3.2.
+        let body = if self.request.is_some_and(|(method, _)| method == "HEAD") { &[] } else { &reply.body()[..] };
         let told = timeout(PATIENCE, async {
-            stream.write_all(&wire(&reply, &request_id)).await?;
+            stream.write_all(&wire(&reply, body, &request_id)).await?;
             stream.flush().await
         });
         let told = matches!(told.await, Ok(Ok(())));
         let status = if told { reply.status().as_u16() } else { 0 };
-        self.note(denied, status, reply.body().len(), &request_id, metrics);
+        self.note(denied, status, body.len(), &request_id, metrics);
         if told {
             linger(stream).await;
         }
@@ -79,10 +87,10 @@ impl Refused<'_> {
     }
 }
 
-/// `reply` as it is sent.
-fn wire(reply: &Reply, request_id: &RequestId) -> BytesMut {
+/// `reply` as it is sent, with as much of its body as there is to be.
+fn wire(reply: &Reply, body: &[u8], request_id: &RequestId) -> BytesMut {
     let status = reply.status();
-    let mut bytes = BytesMut::with_capacity(512 + reply.body().len());
+    let mut bytes = BytesMut::with_capacity(512 + body.len());
     let mut line = |parts: &[&[u8]]| {
         for part in parts {
             bytes.extend_from_slice(part);
@@ -102,7 +110,7 @@ fn wire(reply: &Reply, request_id: &RequestId) -> BytesMut {
         line(&[name.as_str().as_bytes(), b": ", value]);
     }
     line(&[]);
-    bytes.extend_from_slice(reply.body());
+    bytes.extend_from_slice(body);
     bytes
 }
 

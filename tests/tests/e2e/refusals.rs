@@ -1,7 +1,7 @@
 //! Refusals look alike: problem+json with a stable type, the request's name, and the headers that the
 //! status calls for.
 
-use portcullis_tests::{Kind, Stack};
+use portcullis_tests::{Kind, Stack, raw};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_a_problem_with_the_requests_name() {
@@ -64,5 +64,17 @@ async fn the_admin_listener_answers_on_its_own_port_only() {
     assert_eq!((post.status, post.header("allow")), (405, "GET, HEAD"));
     for path in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(stack.anonymous().get(path).await.reason(), "no_route", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_a_head_gets_no_body_of_a_refusal() {
+    let stack = Stack::start(Kind::Embedded).await;
+    for (head, status) in [
+        ("HEAD /public/x HTTP/1.1\r\n\r\n", "400"), // No host: it is refused before it is a request.
+        ("HEAD /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "404"),
+    ] {
+        let answer = raw(stack.address(), head.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.ends_with("\r\n\r\n"), "{answer}");
     }
 }

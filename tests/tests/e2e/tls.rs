@@ -225,6 +225,44 @@ async fn new_files_that_are_no_good_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_for_another_ones_host_keeps_no_good_one_out() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let stack = secured(&old, "").await;
+    let address = stack.listener("secure");
+    for (greedy, theirs, honest, ours) in [
+        ("first", ["a.test", "*.b.test"], "second", ["*.b.test", "c.test"]),
+        ("second", ["*.b.test", "a.test"], "first", ["a.test", "d.test"]),
+    ] {
+        let refused = reloads(&stack, "refused").await;
+        put(&stack, greedy, &new.issue(&theirs));
+        eventually("it is refused", || async { reloads(&stack, "refused").await > refused }).await;
+        put(&stack, honest, &new.issue(&ours));
+        let shown = || async { new.http1().connect(address, ours[1]).await.is_ok() };
+        eventually("the good one is shown", shown).await;
+        let name = theirs[0].replace('*', "x");
+        assert!(old.http1().connect(address, &name).await.is_ok(), "{greedy} is as it was");
+        put(&stack, greedy, &old.issue(&theirs[..1]));
+        put(&stack, honest, &old.issue(&ours[..1]));
+        let back = || async { new.http1().connect(address, ours[1]).await.is_err() };
+        eventually("all is as it was", back).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_may_move_from_one_certificate_to_the_other() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let stack = secured(&old, "").await;
+    let (first, second) = (new.issue(&["*.b.test"]), new.issue(&["a.test"]));
+    // Whichever half is seen first does not fit; both do.
+    put(&stack, "first", &first);
+    put(&stack, "second", &second);
+    for name in ["a.test", "x.b.test"] {
+        let shown = || async { new.http1().connect(stack.listener("secure"), name).await.is_ok() };
+        eventually(name, shown).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_configuration_may_bring_other_certificates_but_no_other_terms() {
     let authority = Authority::new();
     let mut stack = secured(&authority, "").await;
@@ -313,6 +351,17 @@ async fn browsers_are_told_over_tls_and_nowhere_else_to_insist_on_it() {
         let answer = stack.anonymous().get(target).await;
         assert!(!answer.headers.contains_key(INSISTS), "{target}: {:?}", answer.headers);
     }
+    // What is no request is told so before anybody asks what it is for.
+    let bad = b"GET /public/x HTTP/1.1\r\n\r\n";
+    let mut stream = client.connect(address, "a.test").await.unwrap();
+    stream.write_all(bad).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.contains("\r\nstrict-transport-security: max-age=15552000\r\n")
+    );
+    let answer = raw(stack.address(), bad).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains(INSISTS), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

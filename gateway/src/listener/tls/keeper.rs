@@ -9,10 +9,12 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tracing::{error, info, warn};
 
-use crate::certificates::{Certificates, UnknownName};
+use crate::certificates::{Certificate, Certificates, UnknownName};
 use crate::clock::Timestamp;
 use crate::config::{CertificateSource, CertificateTerms, TlsTerms};
 use crate::metrics::{Metrics, ReloadOutcome};
+
+type Shown = Arc<Certificate>;
 
 /// The certificates of one listener.
 pub(super) struct Keeper {
@@ -75,30 +77,49 @@ impl Keeper {
     pub(super) fn look_again(&self, now: Timestamp) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = self.shown.load().all().to_vec();
-        let mut changed = false;
-        for (shown, watched) in all.iter_mut().zip(watched.iter_mut()) {
+        let mut new = Vec::new();
+        for (place, (shown, watched)) in all.iter().zip(watched.iter_mut()).enumerate() {
             match watched.source.read() {
                 Ok(certificate) if certificate == **shown => watched.complaint = None,
                 Ok(certificate) => match certificate.not_at(now) {
-                    None => {
-                        *shown = Arc::new(certificate);
-                        changed = true;
-                    }
+                    None => new.push((place, Arc::new(certificate))),
                     Some(why) => self.refuse(watched, why),
                 },
                 Err(why) => self.refuse(watched, why.to_string()),
             }
         }
-        if changed {
-            match Certificates::new(all) {
-                Ok(certificates) => {
-                    self.show(certificates, &watched);
-                    self.metrics.certificate_reloaded(&self.listener, ReloadOutcome::Applied);
-                    info!(target: "error", listener = self.listener, "new certificates are shown");
+        if let Some(certificates) = self.fitting(&mut all, &new, &mut watched) {
+            self.show(certificates, &watched);
+            self.metrics.certificate_reloaded(&self.listener, ReloadOutcome::Applied);
+            info!(target: "error", listener = self.listener, "new certificates are shown");
+        }
+    }
+
+    /// All certificates with the new ones among them, if there are any that fit. Together they may, since a host may move
+    /// from one to another; if they do not, each is tried alone, so that one for a host of another's keeps no other out.
+    fn fitting(&self, all: &mut [Shown], new: &[(usize, Shown)], watched: &mut [Watched]) -> Option<Certificates> {
+        if new.is_empty() {
+            return None;
+        }
+        let mut together = all.to_vec();
+        for (place, certificate) in new {
+            together[*place] = Arc::clone(certificate);
+        }
+        if let Ok(certificates) = Certificates::new(together) {
+            return Some(certificates);
+        }
+        let mut fitting = None;
+        for (place, certificate) in new {
+            let before = std::mem::replace(&mut all[*place], Arc::clone(certificate));
+            match Certificates::new(all.to_vec()) {
+                Ok(certificates) => fitting = Some(certificates),
+                Err(clash) => {
+                    all[*place] = before;
+                    self.refuse(&mut watched[*place], clash.to_string());
                 }
-                Err(clash) => self.refuse(&mut watched[clash.place], clash.to_string()),
             }
         }
+        fitting
     }
 
     fn show(&self, certificates: Certificates, watched: &[Watched]) {
