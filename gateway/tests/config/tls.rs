@@ -68,6 +68,16 @@ fn browsers_insist_on_tls_as_it_is_said() {
 }
 
 #[test]
+fn browsers_are_not_told_by_accident_to_forget() {
+    let folder = folder();
+    for written in ["\"500ms\"", "{ max_age = \"999ms\" }"] {
+        let refused = parse(&with(&format!("[listeners.public.tls]\n{ONE}\nhsts = {written}")), folder.path());
+        let expected = r#"browsers forget what lasts less than a second; write "1s" or more, or hsts = "forget""#;
+        assert!(refused.unwrap_err().ends_with(expected), "{written}");
+    }
+}
+
+#[test]
 fn a_listener_that_sends_to_tls_says_where_it_is() {
     let folder = folder();
     for (keys, port) in [("redirect_to = \"https\"", 443), ("redirect_to = \"https\"\nhttps_port = 8443", 8443)] {

@@ -70,11 +70,17 @@ fn what_clients_may_cost_is_always_bounded() {
     assert_eq!((bounds.max_connections, bounds.connections_per_address), (10_000, 256));
     assert_eq!((bounds.requests_per_connection, bounds.body.min_rate), (1000, 500));
     assert_eq!(parse(&listener("min_body_rate = \"2KiB/s\"")).unwrap().listeners[0].bounds.body.min_rate, 2048);
+    let brief = parse(&listener("request_timeout = \"5s\"")).unwrap().listeners[0].bounds.body;
+    assert_eq!(brief.grace, brief.request_timeout, "nobody has to say both");
     for (line, expected) in [
         ("min_body_rate = \"500B\"", r#""500B" is no rate of bytes; write "500B/s" or "2KiB/s""#),
         ("max_header_bytes = \"1MiB\"", r#"write a size from "1KiB" to "256KiB""#),
         ("max_connections = 0", "0 is out of range; write 1 to 1000000"),
         ("request_timeout = \"0s\"", "zero is too short; write a longer time"),
+        (
+            "request_timeout = \"5s\"\nbody_grace = \"6s\"",
+            "the whole request has to arrive before it is over; write at most request_timeout",
+        ),
     ] {
         assert_eq!(mistake(&listener(line)), expected, "{line}");
     }

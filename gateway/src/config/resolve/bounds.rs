@@ -26,7 +26,8 @@ pub(super) fn bounds(table: &mut Table<'_>) -> Read<Bounds> {
     let requests = table.or("requests_per_connection", many, REQUESTS_PER_CONNECTION);
     let request_timeout = table.or("request_timeout", values::duration, REQUEST_TIMEOUT);
     let min_rate = table.or("min_body_rate", values::byte_rate, MIN_BODY_RATE);
-    let grace = table.or("body_grace", values::duration, GRACE);
+    let whole = request_timeout.as_ref().copied().unwrap_or(Duration::MAX);
+    let grace = table.or("body_grace", |value| grace(value, whole), GRACE.min(whole));
     let max_connections = table.or("max_connections", many, MAX_CONNECTIONS);
     let per_address = table.or("connections_per_address", many, CONNECTIONS_PER_ADDRESS);
     Ok(Bounds {
@@ -41,6 +42,14 @@ pub(super) fn bounds(table: &mut Table<'_>) -> Read<Bounds> {
 
 fn many(value: &Value<'_>) -> Read<u32> {
     value.number(1..=MANY)
+}
+
+fn grace(value: &Value<'_>, whole: Duration) -> Read<Duration> {
+    let grace = values::duration(value)?;
+    if grace > whole {
+        return Err(value.refuse("the whole request has to arrive before it is over; write at most request_timeout"));
+    }
+    Ok(grace)
 }
 
 fn header_bytes(value: &Value<'_>) -> Read<u64> {

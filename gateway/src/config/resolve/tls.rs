@@ -124,9 +124,9 @@ fn hsts(value: &Value<'_>) -> Read<Option<HeaderValue>> {
     match value.as_text() {
         Some("off") => Ok(None),
         Some("forget") => Ok(Some(HeaderValue::from_static("max-age=0"))),
-        Some(_) => Ok(Some(insistence(values::duration(value)?, ""))),
+        Some(_) => Ok(Some(insistence(max_age(value)?, ""))),
         None => value.table(|table| {
-            let max_age = table.required("max_age", values::duration, r#"write max_age = "365d""#);
+            let max_age = table.required("max_age", max_age, r#"write max_age = "365d""#);
             let subdomains = table.or("subdomains", Value::flag, false);
             let preload = table.or("preload", Value::flag, false);
             let max_age = max_age?;
@@ -142,6 +142,17 @@ fn hsts(value: &Value<'_>) -> Read<Option<HeaderValue>> {
             }
         }),
     }
+}
+
+/// Browsers count whole seconds, and forget at none (RFC 6797 §6.1.1).
+fn max_age(value: &Value<'_>) -> Read<Duration> {
+    let max_age = values::duration(value)?;
+    if max_age.as_secs() == 0 {
+        return Err(
+            value.refuse("browsers forget what lasts less than a second; write \"1s\" or more, or hsts = \"forget\"")
+        );
+    }
+    Ok(max_age)
 }
 
 fn insistence(max_age: Duration, more: &str) -> HeaderValue {
