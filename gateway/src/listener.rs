@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pingora::apps::HttpServerApp as _;
-use pingora::protocols::Peek as _;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::proxy::HttpProxy;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -175,11 +175,21 @@ impl Acceptor {
 
 /// Which HTTP a client speaks. One that begins with the preface of HTTP/2 (RFC 9113 §3.4) can't mean a request of
 /// HTTP/1.1.
-async fn in_plain(stream: Box<L4Stream>, terms: &config::Listener) -> io::Result<(Transport, Version)> {
-    let (mut transport, mut start) = (Transport::Plain(stream), [0; PREFACE.len()]);
+async fn in_plain(mut stream: Box<L4Stream>, terms: &config::Listener) -> io::Result<(Transport, Version)> {
     let h2c = matches!(terms.transport, config::Transport::Plain { h2c: true });
-    if h2c && timeout(terms.bounds.header_timeout, transport.try_peek(&mut start)).await?? && start == PREFACE {
-        return Ok((transport, Version::Http2));
+    let is_http2 = h2c && timeout(terms.bounds.header_timeout, begins_http2(&mut stream)).await??;
+    Ok((Transport::Plain(stream), if is_http2 { Version::Http2 } else { Version::Http1 }))
+}
+
+/// Whether the preface of HTTP/2 comes. No more is waited for than it takes to tell, and nothing is taken away.
+async fn begins_http2(stream: &mut L4Stream) -> io::Result<bool> {
+    let (mut start, mut length) = ([0; PREFACE.len()], 0);
+    while length < PREFACE.len() && PREFACE.starts_with(&start[..length]) {
+        match stream.read(&mut start[length..]).await? {
+            0 => break,
+            more => length += more,
+        }
     }
-    Ok((transport, Version::Http1))
+    stream.rewind(&start[..length]);
+    Ok(start == PREFACE)
 }

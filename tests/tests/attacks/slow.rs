@@ -67,12 +67,17 @@ fn assert_told(answer: &str, reason: &str, name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_has_one_deadline_however_it_trickles() {
-    let stack = stack("").start().await;
+    let both = "[listeners.both]\naddress = \"127.0.0.1:0\"\nh2c = true\nheader_timeout = \"300ms\"\n";
+    let stack = stack("").extra(both).start().await;
     let fields = "X: a\r\n".bytes().cycle();
     let answer = trickle(stack.listener("brisk"), "GET /public/x HTTP/1.1\r\nHost: a\r\n", fields).await;
     assert_told(&answer, "head_timeout", "a trickle of headers (Slowloris)");
     let answer = trickle(stack.listener("brisk"), "GET /public/x HTTP/1.1\r\nHost: a\r\n", std::iter::empty()).await;
     assert_told(&answer, "head_timeout", "half a head, and then nothing");
+    let both = stack.listener("both");
+    for begun in ["GET /public/x", "GET /public/x HTTP/1.1\r\nHost: a\r\n"] {
+        assert_told(&trickle(both, begun, std::iter::empty()).await, "head_timeout", "where HTTP/2 may come too");
+    }
     assert!(stack.recorder.seen().is_empty());
     assert!(stack.metric("portcullis_denied_total{reason=\"head_timeout\",route=\"-\"}").await >= 2.0);
 }
