@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct Bounds {
     /// How long a request's head may take, from its first byte (and a new connection's first byte) on.
     pub header_timeout: Duration,
-    /// The most bytes of a head.
+    /// The most bytes of a head; over HTTP/2 once it is unpacked, as RFC 9113 §6.5.2 counts them.
     pub max_header_bytes: usize,
     /// How many requests one connection may bring.
     pub requests_per_connection: u32,

@@ -6,8 +6,8 @@ use http::{HeaderMap, Method, Version};
 
 use super::{Malformed, names};
 
+/// Their bytes are bounded by the listener.
 const MAX_HEADERS: usize = 100;
-const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// Refuses what is ambiguous.
 pub fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<(), Malformed> {
@@ -20,8 +20,7 @@ pub fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<(
     if version < Version::HTTP_11 {
         return Err(Malformed::Version);
     }
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+    if headers.len() > MAX_HEADERS {
         return Err(Malformed::HeadersTooLarge);
     }
     connection(headers)?;
@@ -101,8 +100,6 @@ mod tests {
             .map(|n| (HeaderName::from_bytes(format!("x-{n}").as_bytes()).unwrap(), HeaderValue::from_static("")))
             .collect();
         assert_eq!(check(&Method::GET, Version::HTTP_11, &many), Err(Malformed::HeadersTooLarge));
-        let long = headers(&[("x-long", &"x".repeat(MAX_HEADER_BYTES))]);
-        assert_eq!(check(&Method::GET, Version::HTTP_11, &long), Err(Malformed::HeadersTooLarge));
     }
 
     #[test]

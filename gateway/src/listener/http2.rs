@@ -40,16 +40,17 @@ type Connection = h2::server::Connection<Stream, bytes::Bytes>;
 pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, terms: &Terms) {
     let (socket, transport) = (transport.get_socket_digest(), Metered::new(transport));
     let visit = Visit { acceptor, terms, socket, meter: transport.meter() };
-    let handshake = server::handshake(Box::new(transport), Some(limits()));
+    let handshake = server::handshake(Box::new(transport), Some(limits(terms.bounds.max_header_bytes)));
     if let Ok(Ok(connection)) = tokio::time::timeout(terms.bounds.header_timeout, handshake).await {
         visit.serve(connection).await;
     }
 }
 
 /// The engine's defaults bound what it receives; these bound what it keeps.
-fn limits() -> H2Options {
+fn limits(max_header_bytes: usize) -> H2Options {
     let mut limits = server::default_h2_options();
     limits
+        .max_header_list_size(u32::try_from(max_header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(MAX_STREAMS)
         .initial_window_size(WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -2,7 +2,7 @@
 //! unpacked, and one that is refused half-way never looks whole to a server (CWE-770, CWE-409).
 
 use http::Request;
-use portcullis_tests::http2::Http2;
+use portcullis_tests::http2::{Http2, get};
 use portcullis_tests::{Attack, Builder, Kind, Stack, assert_refused, raw};
 use reqwest::Method;
 
@@ -12,6 +12,11 @@ fn stack() -> Builder {
 [listeners.h2c]
 address = "127.0.0.1:0"
 h2c = true
+
+[listeners.roomy]
+address = "127.0.0.1:0"
+h2c = true
+max_header_bytes = "256KiB"
 
 [[route]]
 id = "small"
@@ -39,6 +44,25 @@ async fn a_head_has_a_size() {
     assert_refused(&stack, &attacks).await;
     let most = head(&format!("X: {}", "x".repeat(32_000)));
     assert!(raw(stack.address(), most.as_bytes()).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_has_the_size_that_its_listener_lets_through_whatever_it_speaks() {
+    let stack = stack().start().await;
+    let roomy = stack.listener("roomy");
+    for (length, expected) in [(30_000, [200, 200]), (40_000, [431, 200]), (200_000, [431, 200]), (270_000, [431, 431])]
+    {
+        let long = "x".repeat(length);
+        for (listener, expected) in [stack.listener("h2c"), roomy].into_iter().zip(expected) {
+            let head = format!("GET /public/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: {long}\r\n\r\n");
+            let answer = raw(listener, head.as_bytes()).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{length} bytes: {answer}");
+            let request = get("/public/x").header("x", &long).body(()).unwrap();
+            // Who sends many times as much gets no answer, but the end of the connection.
+            let answer = Http2::connect(listener).await.send(request, "").await;
+            assert_eq!(answer.map_or(431, |answer| answer.status), expected, "{length} bytes over HTTP/2");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
