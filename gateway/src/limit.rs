@@ -179,23 +179,27 @@ mod tests {
         assert_eq!(backoff.delay(u32::MAX), secs(60));
     }
 
-    proptest! {
-        #[test]
-        fn no_window_admits_more_than_the_burst_and_its_refill(
-            gaps in prop::collection::vec(0_i64..400_000, 1..200), burst in 1_u32..20,
-        ) {
-            let quota = quota(10, 1, burst);
-            let (mut now, mut tat, mut passed) = (NOW, None, Vec::new());
-            for gap in gaps {
-                now = Timestamp::from_micros(now.as_micros() + gap);
-                let (decision, next) = quota.take(tat, now);
-                tat = Some(next);
-                if decision.allowed { passed.push(now) }
-            }
-            for (index, start) in passed.iter().enumerate() {
-                for (more, end) in passed[index..].iter().enumerate() {
-                    let refilled = (end.as_micros() - start.as_micros()) / quota.interval_micros();
-                    prop_assert!(i64::try_from(more).unwrap() < i64::from(burst) + refilled + 1);
+    mod properties {
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn no_window_admits_more_than_the_burst_and_its_refill(
+                gaps in prop::collection::vec(0_i64..400_000, 1..200), burst in 1_u32..20,
+            ) {
+                let quota = quota(10, 1, burst);
+                let (mut now, mut tat, mut passed) = (NOW, None, Vec::new());
+                for gap in gaps {
+                    now = Timestamp::from_micros(now.as_micros() + gap);
+                    let (decision, next) = quota.take(tat, now);
+                    tat = Some(next);
+                    if decision.allowed { passed.push(now) }
+                }
+                for (index, start) in passed.iter().enumerate() {
+                    for (more, end) in passed[index..].iter().enumerate() {
+                        let refilled = (end.as_micros() - start.as_micros()) / quota.interval_micros();
+                        prop_assert!(i64::try_from(more).unwrap() < i64::from(burst) + refilled + 1);
+                    }
                 }
             }
         }

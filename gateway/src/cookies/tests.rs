@@ -99,27 +99,31 @@ fn a_name_is_a_token_of_http() {
 const CRUMBS: &str =
     "((__Host-access|__host-ACCESS|__Host-refresh|a|\\PC{0,3})[ \\t]?(=|==|)[ -~]{0,6}[;, ]{0,2}){0,6}";
 
-proptest::proptest! {
-    #[test]
-    fn any_cookies_are_read_and_none_of_ours_is_left_for_servers(lines in proptest::collection::vec(CRUMBS, 0..4)) {
-        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let (ours, headers) = (cookies(), headers(&lines));
-        let (held, left) = (ours.read(&headers), of_others(Some(&ours), &headers));
-        let blank = |token: Option<&str>| token == Some("");
-        proptest::prop_assert!(!held.is_ok_and(|held| blank(held.access) || blank(held.refresh)));
-        let passed_on = HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(&left).unwrap())]);
-        proptest::prop_assert!(!ours.are_in(&passed_on), "{:?} leaves {}", lines, String::from_utf8_lossy(&left));
-        proptest::prop_assert_eq!(of_others(Some(&ours), &passed_on), left, "the rest stays as it is");
-    }
+mod properties {
+    use super::*;
 
-    #[test]
-    fn no_line_of_a_server_sets_ours(line in CRUMBS) {
-        let value = HeaderValue::from_bytes(line.as_bytes()).unwrap();
-        if !cookies().are_set_by(&value) {
-            // A browser sends back what stands before the first semicolon, without a name if there is none.
-            let pair = line.split(';').next().unwrap_or_default().trim_matches([' ', '\t']);
-            let sent = pair.strip_prefix('=').unwrap_or(pair);
-            proptest::prop_assert!(!cookies().are_in(&headers(&[sent])), "{}", line);
+    proptest::proptest! {
+        #[test]
+        fn any_cookies_are_read_and_none_of_ours_is_left_for_servers(lines in proptest::collection::vec(CRUMBS, 0..4)) {
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            let (ours, headers) = (cookies(), headers(&lines));
+            let (held, left) = (ours.read(&headers), of_others(Some(&ours), &headers));
+            let blank = |token: Option<&str>| token == Some("");
+            proptest::prop_assert!(!held.is_ok_and(|held| blank(held.access) || blank(held.refresh)));
+            let passed_on = HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(&left).unwrap())]);
+            proptest::prop_assert!(!ours.are_in(&passed_on), "{:?} leaves {}", lines, String::from_utf8_lossy(&left));
+            proptest::prop_assert_eq!(of_others(Some(&ours), &passed_on), left, "the rest stays as it is");
+        }
+
+        #[test]
+        fn no_line_of_a_server_sets_ours(line in CRUMBS) {
+            let value = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            if !cookies().are_set_by(&value) {
+                // A browser sends back what stands before the first semicolon, without a name if there is none.
+                let pair = line.split(';').next().unwrap_or_default().trim_matches([' ', '\t']);
+                let sent = pair.strip_prefix('=').unwrap_or(pair);
+                proptest::prop_assert!(!cookies().are_in(&headers(&[sent])), "{}", line);
+            }
         }
     }
 }

@@ -226,33 +226,37 @@ mod tests {
         url::Url::parse(address).ok().map(|address| address.origin().ascii_serialization())
     }
 
-    proptest! {
-        #[test]
-        fn what_is_taken_is_what_a_browser_writes(
-            raw in "https?://(\\[[0-9a-f:.]{2,14}\\]|[a-z0-9_.x-]{1,12}|[ -~]{1,12})(:[0-9+]{1,5})?[/ ?#@]?",
-        ) {
-            if !raw.contains('*') && Origins::default().add(&raw).is_ok() {
-                prop_assert_eq!(written(&raw), Some(raw));
-            }
-        }
+    mod properties {
+        use super::*;
 
-        #[test]
-        fn what_a_browser_writes_is_taken(
-            address in "(HTTP|https)://([A-Za-z_-][A-Za-z0-9_-]{0,8}\\.){0,3}[a-wyz]{2,5}(:[0-9]{1,4})?(/[ -~]{0,9})?",
-        ) {
-            let origin = written(&address).filter(|origin| !origin.contains("xn--") && !origin.ends_with(":0"));
-            if let Some(origin) = origin {
-                prop_assert_eq!(Origins::default().add(&origin), Ok(()));
+        proptest! {
+            #[test]
+            fn what_is_taken_is_what_a_browser_writes(
+                raw in "https?://(\\[[0-9a-f:.]{2,14}\\]|[a-z0-9_.x-]{1,12}|[ -~]{1,12})(:[0-9+]{1,5})?[/ ?#@]?",
+            ) {
+                if !raw.contains('*') && Origins::default().add(&raw).is_ok() {
+                    prop_assert_eq!(written(&raw), Some(raw));
+                }
             }
-        }
 
-        #[test]
-        fn below_a_name_are_hosts_that_end_in_it(origin in "https://[a-z.@/#:0-9*-]{0,12}\\.example\\.com(:[0-9]{2,3})?") {
-            let origins = Origins::parse(&["https://*.example.com"]).unwrap();
-            if origins.allows(&origin) {
-                let page = url::Url::parse(&origin).unwrap();
-                prop_assert!(page.host_str().unwrap().ends_with(".example.com"), "{}", origin);
-                prop_assert_eq!((page.port(), page.path(), page.username()), (None, "/", ""));
+            #[test]
+            fn what_a_browser_writes_is_taken(
+                address in "(HTTP|https)://([A-Za-z_-][A-Za-z0-9_-]{0,8}\\.){0,3}[a-wyz]{2,5}(:[0-9]{1,4})?(/[ -~]{0,9})?",
+            ) {
+                let origin = written(&address).filter(|origin| !origin.contains("xn--") && !origin.ends_with(":0"));
+                if let Some(origin) = origin {
+                    prop_assert_eq!(Origins::default().add(&origin), Ok(()));
+                }
+            }
+
+            #[test]
+            fn below_a_name_are_hosts_that_end_in_it(origin in "https://[a-z.@/#:0-9*-]{0,12}\\.example\\.com(:[0-9]{2,3})?") {
+                let origins = Origins::parse(&["https://*.example.com"]).unwrap();
+                if origins.allows(&origin) {
+                    let page = url::Url::parse(&origin).unwrap();
+                    prop_assert!(page.host_str().unwrap().ends_with(".example.com"), "{}", origin);
+                    prop_assert_eq!((page.port(), page.path(), page.username()), (None, "/", ""));
+                }
             }
         }
     }

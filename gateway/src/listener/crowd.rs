@@ -77,8 +77,9 @@ impl Crowd {
         Ok(Place { crowd: self.clone(), address })
     }
 
-    /// Waits until nearly all places are taken. Who is idle then makes room for who is not; the first that do end the
-    /// wait of the others, so no more go than have to.
+    /// Waits until nearly all places are taken. Who is idle then makes room for who is not. Over HTTP/1.1 a place is free
+    /// at once, and the first that go end the wait of the others; over HTTP/2 it is free once the client has closed,
+    /// so that more may be told to go than would have had to.
     pub(super) async fn pressed(&self) {
         // It fails if nobody can tell any more, and `self` can.
         let _ = self.pressed.subscribe().wait_for(|pressed| *pressed).await;

@@ -122,10 +122,14 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
-        fn no_header_makes_it_fail(text in "[ -~]{0,80}") {
-            preferred(&[&text]);
+    mod properties {
+        use super::*;
+
+        proptest! {
+            #[test]
+            fn no_header_makes_it_fail(text in "[ -~]{0,80}") {
+                preferred(&[&text]);
+            }
         }
     }
 }

@@ -253,43 +253,45 @@ fn any_algorithm() -> impl Strategy<Value = Algorithm> {
     prop::sample::select(vec![Algorithm::Es256, Algorithm::EdDsa, Algorithm::Hs256])
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+mod properties {
+    use super::*;
 
-    #[test]
-    fn no_text_is_too_strange_to_be_refused(token in "(\\PC|[.=A-Za-z0-9_-]){0,80}") {
-        prop_assert_ne!(outcome(&key(Algorithm::Hs256), &token), "ok");
-    }
+    proptest! {
+        #[test]
+        fn no_text_is_too_strange_to_be_refused(token in "(\\PC|[.=A-Za-z0-9_-]){0,80}") {
+            prop_assert_ne!(outcome(&key(Algorithm::Hs256), &token), "ok");
+        }
 
-    #[test]
-    fn no_claims_are_too_strange_to_be_read(text in "[\\[\\]{}\",:0-9eE+.a-z\\\\ -]{0,60}") {
-        let key = key(Algorithm::Hs256);
-        prop_assert_eq!(outcome(&key, &signed(&key, &header(&key), &text)), "malformed");
-    }
+        #[test]
+        fn no_claims_are_too_strange_to_be_read(text in "[\\[\\]{}\",:0-9eE+.a-z\\\\ -]{0,60}") {
+            let key = key(Algorithm::Hs256);
+            prop_assert_eq!(outcome(&key, &signed(&key, &header(&key), &text)), "malformed");
+        }
 
-    #[test]
-    fn what_is_issued_is_read_back(
-        algorithm in any_algorithm(), sub in "[!-~]{1,255}", epoch: u64,
-        roles in prop::collection::btree_set("[a-z0-9:_.-]{1,64}", 0..6),
-    ) {
-        let key = key(algorithm);
-        let claims: Claims = serde_json::from_value(with(with(with(
-            claims(), "sub", json!(sub)), "epoch", json!(epoch)), "roles", json!(roles))).unwrap();
-        let token = key.token(&claims).unwrap();
-        let verified = verify(&token, std::slice::from_ref(key.public()), &terms(), NOW).unwrap();
-        prop_assert_eq!(verified.known().subject.as_str(), sub);
-        prop_assert_eq!(verified.known().epoch, epoch);
-        prop_assert!(verified.known().grants.roles.iter().map(Role::as_str).eq(roles.iter().map(String::as_str)));
-    }
+        #[test]
+        fn what_is_issued_is_read_back(
+            algorithm in any_algorithm(), sub in "[!-~]{1,255}", epoch: u64,
+            roles in prop::collection::btree_set("[a-z0-9:_.-]{1,64}", 0..6),
+        ) {
+            let key = key(algorithm);
+            let claims: Claims = serde_json::from_value(with(with(with(
+                claims(), "sub", json!(sub)), "epoch", json!(epoch)), "roles", json!(roles))).unwrap();
+            let token = key.token(&claims).unwrap();
+            let verified = verify(&token, std::slice::from_ref(key.public()), &terms(), NOW).unwrap();
+            prop_assert_eq!(verified.known().subject.as_str(), sub);
+            prop_assert_eq!(verified.known().epoch, epoch);
+            prop_assert!(verified.known().grants.roles.iter().map(Role::as_str).eq(roles.iter().map(String::as_str)));
+        }
 
-    #[test]
-    fn a_token_that_was_changed_anywhere_is_refused(
-        algorithm in any_algorithm(), place: prop::sample::Index, new in "[A-Za-z0-9_.=+/ -]",
-    ) {
-        let key = key(algorithm);
-        let good = signed(&key, &header(&key), &claims().to_string());
-        let at = place.index(good.len());
-        let changed = format!("{}{new}{}", &good[..at], &good[at + 1..]);
-        prop_assert_eq!(outcome(&key, &changed) == "ok", changed == good, "character {}", at);
+        #[test]
+        fn a_token_that_was_changed_anywhere_is_refused(
+            algorithm in any_algorithm(), place: prop::sample::Index, new in "[A-Za-z0-9_.=+/ -]",
+        ) {
+            let key = key(algorithm);
+            let good = signed(&key, &header(&key), &claims().to_string());
+            let at = place.index(good.len());
+            let changed = format!("{}{new}{}", &good[..at], &good[at + 1..]);
+            prop_assert_eq!(outcome(&key, &changed) == "ok", changed == good, "character {}", at);
+        }
     }
 }

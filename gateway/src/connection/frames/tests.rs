@@ -48,30 +48,32 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(opcode, length, masked, width)| frame(opcode, length, masked, width))
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+mod properties {
+    use super::*;
 
-    #[test]
-    fn frames_are_whole_where_a_parser_of_the_whole_says(
-        frames in prop::collection::vec(any_frame(), 0..6),
-        mut cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
-    ) {
-        let bytes = frames.concat();
-        let ends = ends(&bytes);
-        let mut cuts: Vec<_> = cuts.drain(..).map(|cut| cut.index(bytes.len() + 1)).collect();
-        cuts.extend(&ends);
-        cuts.sort_unstable();
-        let mut followed = Frames::new();
-        followed.follow(SWITCHING);
-        let mut from = 0;
-        for cut in cuts {
-            let next = ends.iter().copied().find(|end| *end >= from).unwrap();
-            prop_assert_eq!(followed.unfinished(&bytes[from..]), next - from, "at {}", from);
-            followed.follow(&bytes[from..cut]);
-            prop_assert_eq!(followed.are_whole(), ends.contains(&cut), "at {}", cut);
-            from = cut;
+    proptest! {
+        #[test]
+        fn frames_are_whole_where_a_parser_of_the_whole_says(
+            frames in prop::collection::vec(any_frame(), 0..6),
+            mut cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let bytes = frames.concat();
+            let ends = ends(&bytes);
+            let mut cuts: Vec<_> = cuts.drain(..).map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.extend(&ends);
+            cuts.sort_unstable();
+            let mut followed = Frames::new();
+            followed.follow(SWITCHING);
+            let mut from = 0;
+            for cut in cuts {
+                let next = ends.iter().copied().find(|end| *end >= from).unwrap();
+                prop_assert_eq!(followed.unfinished(&bytes[from..]), next - from, "at {}", from);
+                followed.follow(&bytes[from..cut]);
+                prop_assert_eq!(followed.are_whole(), ends.contains(&cut), "at {}", cut);
+                from = cut;
+            }
+            prop_assert!(!followed.are_closed());
         }
-        prop_assert!(!followed.are_closed());
     }
 }
 

@@ -192,16 +192,20 @@ fn the_corpus_is_read_as_others_read_it() {
     CORPUS.into_iter().for_each(holds);
 }
 
-proptest! {
-    #[test]
-    fn what_is_not_refused_is_read_as_others_read_it(raw in PATHS) {
-        holds(&raw);
-    }
+mod properties {
+    use super::*;
 
-    #[test]
-    fn any_text_has_one_reading_or_none(raw in "/\\PC{0,40}") {
-        if !raw.contains(['?', '#']) {
+    proptest! {
+        #[test]
+        fn what_is_not_refused_is_read_as_others_read_it(raw in PATHS) {
             holds(&raw);
+        }
+
+        #[test]
+        fn any_text_has_one_reading_or_none(raw in "/\\PC{0,40}") {
+            if !raw.contains(['?', '#']) {
+                holds(&raw);
+            }
         }
     }
 }

@@ -137,26 +137,30 @@ fn a_request_has_one_host_and_one_length() {
     }
 }
 
-proptest! {
-    /// However the bytes are cut on the way, the answer is the same.
-    #[test]
-    fn a_head_is_read_alike_in_one_piece_and_in_many(
-        bytes in r"(GET|POST|X) /[a-z\\ %]{0,4} HTTP/1\.[01](\r\n|\n)((Host|Content-Length|transfer-encoding|X) ?: ?(a|5|chunked|\x00)?(\r\n|\n|\r)){0,5}\r\n[a-z]{0,5}",
-        step in 1_usize..7,
-    ) {
-        let bytes = bytes.as_bytes();
-        let mut head = Head::default();
-        let mut ends: Vec<usize> = (step..bytes.len()).step_by(step).collect();
-        ends.push(bytes.len());
-        let pieces = ends.into_iter().map(|end| head.read(&bytes[..end])).find(|read| *read != Ok(None)).unwrap_or(Ok(None));
-        prop_assert_eq!(pieces, read(bytes));
-    }
+mod properties {
+    use super::*;
 
-    #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let mut head = Head::default();
-        let read = head.read(&bytes);
-        prop_assert!(read != Ok(None) || !bytes.windows(4).any(|end| end == b"\r\n\r\n"));
-        let _ = head.method_and_path(&bytes);
+    proptest! {
+        /// However the bytes are cut on the way, the answer is the same.
+        #[test]
+        fn a_head_is_read_alike_in_one_piece_and_in_many(
+            bytes in r"(GET|POST|X) /[a-z\\ %]{0,4} HTTP/1\.[01](\r\n|\n)((Host|Content-Length|transfer-encoding|X) ?: ?(a|5|chunked|\x00)?(\r\n|\n|\r)){0,5}\r\n[a-z]{0,5}",
+            step in 1_usize..7,
+        ) {
+            let bytes = bytes.as_bytes();
+            let mut head = Head::default();
+            let mut ends: Vec<usize> = (step..bytes.len()).step_by(step).collect();
+            ends.push(bytes.len());
+            let pieces = ends.into_iter().map(|end| head.read(&bytes[..end])).find(|read| *read != Ok(None)).unwrap_or(Ok(None));
+            prop_assert_eq!(pieces, read(bytes));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut head = Head::default();
+            let read = head.read(&bytes);
+            prop_assert!(read != Ok(None) || !bytes.windows(4).any(|end| end == b"\r\n\r\n"));
+            let _ = head.method_and_path(&bytes);
+        }
     }
 }
