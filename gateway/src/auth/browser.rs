@@ -95,6 +95,7 @@ impl Authenticator {
 
     /// Sends new cookies with the answer.
     pub fn hand_out(&self, pair: Arc<TokenPair>, outgoing: &mut Outgoing) -> Result<(), Denied> {
+        self.bad_tokens.held(pair.access().0);
         if let Some(cookies) = &self.cookies {
             let lines = cookies.set(&pair).map_err(|why| Denied::LoginUnusable(why.to_string()))?;
             outgoing.cookies = CookieChange::Set { lines, pair };

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+    UPGRADE, VARY,
 };
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
@@ -38,6 +39,9 @@ const MORE: usize = 1024 * 1024;
 /// path and the same host.
 pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
     framing::check(&request.method, request.version, &request.headers)?;
+    if !framing::asks_for_upgrade(&request.headers) {
+        request.remove_header(&UPGRADE); // RFC 9110 §7.8: it is to be ignored, and the engine would not.
+    }
     let absolute = absolute(request)?;
     if absolute.is_some() && !request.headers.contains_key(HOST) {
         return Err(Malformed::Host); // RFC 9112 §3.2: HTTP/1.1 has one, whatever the target says.

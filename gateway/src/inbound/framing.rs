@@ -59,6 +59,14 @@ fn connection(headers: &HeaderMap) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// Whether an `Upgrade` is meant for us: `Connection` names it too.
+pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(CONNECTION).iter();
+    lines
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

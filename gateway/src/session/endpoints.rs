@@ -106,6 +106,8 @@ impl Endpoints {
 
     /// Answers with tokens: in the body, in cookies, or both.
     fn deliver(&self, pair: Arc<TokenPair>, how: Deliver, call: &mut Call<'_>) -> Result<Reply, Denied> {
+        // It is good, so its bearer does not wait for what a neighbour sends.
+        self.auth.bad_tokens.held(pair.access().0);
         let reply = if how.in_body() { pair.reply() } else { pair.reply_lives() };
         if how.by_cookies() {
             self.auth.hand_out(pair, call.outgoing)?;

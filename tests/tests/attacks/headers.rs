@@ -138,6 +138,18 @@ async fn what_is_of_one_hop_goes_no_further() {
     assert_eq!(names, ours);
 }
 
+/// RFC 9110 §7.8: or a proxy in front that saw no upgrade would hand us more requests in the tunnel.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_that_connection_does_not_name_is_none() {
+    let stack = Stack::start(Kind::Embedded).await;
+    let answer = raw(stack.address(), with("Upgrade: websocket\r\n").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(stack.recorder.last().header("upgrade"), None);
+    let answer =
+        raw(stack.address(), with("Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn cookies_come_on_one_line_and_trailers_do_not_come_at_all() {
     let stack = Stack::start(Kind::Embedded).await;

@@ -259,7 +259,11 @@ async fn a_request_with_cookies_must_be_meant() {
         ),
         (
             "a socket of another site",
-            alice.request(Method::GET, "/echo/x").header("upgrade", "websocket").header("origin", "https://evil.test"),
+            alice
+                .request(Method::GET, "/echo/x")
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket")
+                .header("origin", "https://evil.test"),
             403,
         ),
     ] {
