@@ -59,9 +59,19 @@ impl Revoker {
     }
 
     /// Ends what the route of `permit` says that a successful answer to a request for `path` ends. When this
-    /// returns it is done, or waits for the store.
+    /// returns it is done, or waits for the store. It is done too if nobody waits for that any more.
     pub async fn succeeded(self: &Arc<Self>, permit: &Permit, path: &str, memory: Memory) {
         let Some(revocation) = Revocation::of(permit, path, memory) else { return };
+        // A task of its own: what the upstream did stands, even if the one who asked for it goes away.
+        let ending = self.waiting.spawn(Arc::clone(self).try_once(revocation));
+        if let Err(broken) = ending.await
+            && broken.is_panic()
+        {
+            std::panic::resume_unwind(broken.into_panic()); // The request's, as it would be without the task.
+        }
+    }
+
+    async fn try_once(self: Arc<Self>, revocation: Revocation) {
         match self.end(&revocation).await {
             Ok(ended) => self.done(&revocation, ended, RevocationOutcome::AtOnce),
             Err(error) => self.put_off(revocation, &error),

@@ -1,3 +1,5 @@
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::ids::{Jti, Partition, PartitionCount, SessionId, UpstreamId};
 use crate::policy::{Caller, Grants, Known, Policy};
@@ -79,6 +81,17 @@ async fn what_still_waits_at_the_end_is_given_up_and_counted() {
     revoker.succeeded(&permit(route("/password", Revokes::AllOfCaller)), "/password", MEMORY).await;
     assert!(!revoker.drain(Instant::now() + FIRST_PAUSE).await);
     assert!(counted(&revoker, r#"portcullis_route_revocations_total{outcome="given_up"} 1"#));
+}
+
+#[tokio::test]
+async fn a_revocation_goes_on_though_nobody_waits_for_it() {
+    let revoker = without_store(9, FIRST_PAUSE * 2).await;
+    let permit = permit(route("/password", Revokes::AllOfCaller));
+    let outcome = revoker.succeeded(&permit, "/password", MEMORY).now_or_never();
+    assert!(outcome.is_none(), "it was under way when its client went");
+    revoker.waiting.close();
+    revoker.waiting.wait().await;
+    assert!(counted(&revoker, r#"portcullis_route_revocations_total{outcome="given_up"} 1"#), "it was tried");
 }
 
 #[test]
