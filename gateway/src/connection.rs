@@ -22,6 +22,7 @@ use crate::streams::carrier::{Carrier, State};
 pub mod entrance;
 mod farewell;
 mod frames;
+pub mod upload;
 
 use entrance::Entrance;
 use farewell::Farewell;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -211,6 +212,24 @@ impl Gateway {
         Ok(())
     }
 
+    /// Answers an error, if there is anybody who still can be: with which status.
+    async fn fail(&self, session: &mut Session, error: &Error, journey: &mut Journey) -> Result<u16> {
+        let waits_for_client = session.is_http2() && !session.as_mut().is_body_done() && !forward::is_answered(session);
+        let Some(denied) = journey.failed.take().or_else(|| failure::denied(error, waits_for_client)) else {
+            return Ok(0); // The client is gone.
+        };
+        record::failure(error, &denied, journey, &self.metrics);
+        let status = Problem::from(&denied).status();
+        if forward::is_answered(session) {
+            record::refusal(journey, &denied, status, &self.metrics);
+            return Ok(0);
+        }
+        session.set_keepalive(None); // The engine closes the connection after an error; the client is to know.
+        // Whether the client got to see it changes nothing any more.
+        let _ = self.refuse(session, journey, &denied).await;
+        Ok(status.as_u16())
+    }
+
     /// Answers a refusal.
     async fn refuse(&self, session: &mut Session, journey: &mut Journey, denied: &Denied) -> Result<bool> {
         let problem = Problem::from(denied);
@@ -220,6 +239,7 @@ impl Gateway {
         let page = page.or_else(|| journey.snapshot.endpoints.for_people(journey.route.as_deref(), &request, denied));
         let reply = page.unwrap_or_else(|| problem.reply(&journey.request_id));
         exchange::answer(session, journey, reply).await?;
+        journey.leave();
         exchange::linger(session).await;
         Ok(ANSWERED)
     }
@@ -236,7 +256,14 @@ impl ProxyHttp for Gateway {
 
     /// Reads the request safely: where it comes from, and in one way only.
     async fn early_request_filter(&self, session: &mut Session, journey: &mut Journey) -> Result<()> {
-        self.step(async { Self::read(session, journey) }).await
+        let work = async {
+            Self::read(session, journey)?;
+            if session.is_http2() {
+                record::owe(session, None, journey, &self.metrics);
+            }
+            Ok(())
+        };
+        self.step(work).await
     }
 
     /// Admits the request, or refuses it; serves what is meant for the gateway itself.
@@ -249,7 +276,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        is_last: bool,
         journey: &mut Journey,
     ) -> Result<()> {
         if session.was_upgraded() {
@@ -260,7 +287,8 @@ impl ProxyHttp for Gateway {
         if body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
-        forward::body(session, body.as_ref().map_or(0, Bytes::len), journey)
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        self.step(async { forward::body(session, bytes, is_last, journey) }).await
     }
 
     /// Picks a server: no permit, no peer.
@@ -270,7 +298,11 @@ impl ProxyHttp for Gateway {
 
     /// Tries another server when this one can't be reached: nothing was sent yet, so nothing is done twice.
     fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, journey: &mut Journey, error: Box<Error>) -> Box<Error> {
-        forward::try_another(journey, error, &self.metrics)
+        let step = self.step(async { Ok(forward::try_another(journey, error, &self.metrics)) });
+        match step.now_or_never() {
+            Some(Ok(error) | Err(error)) => error,
+            None => Error::new(ErrorType::InternalError), // Nothing in it waits.
+        }
     }
 
     /// Asserts who is calling, on the copy that is sent.
@@ -311,13 +343,14 @@ impl ProxyHttp for Gateway {
                 return Ok(());
             }
             forward::answered(journey, &self.metrics);
+            Entrance::of(session).inspect(|entrance| entrance.upload.done()); // Now both sides may take their time.
             // RFC 9110 §9.2.1: what was asked by a safe method has changed nothing.
             if response.status.is_success() && !session.req_header().method.is_safe() {
                 self.succeeded(session.req_header(), journey).await?;
             }
             lasting::register(session, response, journey, &self.streams)?;
-            if journey.stream.is_some() {
-                record::owe(session.req_header(), response.status, journey, &self.metrics);
+            if journey.stream.is_some() || session.is_http2() {
+                record::owe(session, Some(response.status), journey, &self.metrics);
             }
             exchange::keep_private(response, session.req_header(), journey)?;
             exchange::annotate(response, journey)
@@ -327,20 +360,9 @@ impl ProxyHttp for Gateway {
 
     /// Answers what went wrong on the way to a server or back.
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, journey: &mut Journey) -> FailToProxy {
-        let waits_for_client = session.is_http2() && !session.as_mut().is_body_done() && !forward::is_answered(session);
-        let Some(denied) = journey.failed.take().or_else(|| failure::denied(error, waits_for_client)) else {
-            return FailToProxy { error_code: 0, can_reuse_downstream: false }; // The client is gone.
-        };
-        record::failure(error, &denied, journey, &self.metrics);
-        let status = Problem::from(&denied).status();
-        if forward::is_answered(session) {
-            record::refusal(journey, &denied, status, &self.metrics);
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
-        }
-        session.set_keepalive(None); // The engine closes the connection after an error; the client is to know.
-        // Whether the client got to see it changes nothing any more.
-        let _ = self.step(self.refuse(session, journey, &denied)).await;
-        FailToProxy { error_code: status.as_u16(), can_reuse_downstream: false }
+        // If that panics, too, there is no answer.
+        let error_code = self.step(self.fail(session, error, journey)).await.unwrap_or(0);
+        FailToProxy { error_code, can_reuse_downstream: false }
     }
 
     /// One line, one observation.

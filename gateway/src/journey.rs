@@ -30,6 +30,8 @@ pub struct Journey {
     pub now: Timestamp,
     /// When it came, to measure how long it took.
     pub began: Instant,
+    /// How long it took, once it is answered and only its client still sends.
+    pub took: Option<Duration>,
     /// Its name.
     pub request_id: RequestId,
     /// Where it comes from.
@@ -84,6 +86,7 @@ impl Journey {
             snapshot,
             now,
             began: Instant::now(),
+            took: None,
             request_id: RequestId::random(),
             origin: Origin { client: nowhere, peer: nowhere, trusted: false, https: false },
             reading: Ok(()),
@@ -99,6 +102,12 @@ impl Journey {
             place: None,
             _in_flight: in_flight,
         }
+    }
+
+    /// Gives back its places and stops its clock: it is answered, and what still comes of it costs next to nothing.
+    pub fn leave(&mut self) {
+        (self.place, self.attempt.place) = (None, None);
+        self.took = Some(self.began.elapsed());
     }
 
     /// How it ranks where there are too many.

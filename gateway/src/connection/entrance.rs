@@ -11,6 +11,7 @@ use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
 
 use crate::config::{BodyPace, Transport};
+use crate::connection::upload::Upload;
 use crate::streams::carrier::Carrier;
 
 /// The way that a request came in.
@@ -22,6 +23,8 @@ pub struct Entrance {
     pub transport: Transport,
     /// How fast a body has to come.
     pub pace: BodyPace,
+    /// The body that comes in, over HTTP/2.
+    pub upload: Upload,
     completed: AtomicBool,
 }
 
@@ -29,19 +32,13 @@ impl Entrance {
     /// An entrance that nobody has gone through yet.
     pub fn new(transport: &Transport, pace: BodyPace) -> Self {
         let transport = transport.clone();
-        Self { carrier: Arc::default(), transport, pace, completed: AtomicBool::new(false) }
+        let upload = Upload::default();
+        Self { carrier: Arc::default(), transport, pace, upload, completed: AtomicBool::new(false) }
     }
 
     /// The entrance of `session`.
-    pub fn of(session: &Session) -> Option<&Self> {
-        session
-            .digest()?
-            .proxy_digest
-            .as_ref()?
-            .user_data
-            .as_ref()?
-            .downcast_ref::<Arc<Self>>()
-            .map(|entrance| &**entrance)
+    pub fn of(session: &Session) -> Option<&Arc<Self>> {
+        session.digest()?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
     }
 
     /// Notes that a request was answered to its end.

@@ -15,6 +15,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
+use crate::connection::entrance::Entrance;
 use crate::cors::Sharing;
 use crate::inbound::client::{Origin, X_REQUEST_ID};
 use crate::inbound::{Inbound, Malformed, framing, host, navigation, path};
@@ -138,6 +139,7 @@ async fn collect(session: &mut Session, limit: usize) -> Result<Result<Bytes, De
 
 /// Sends an answer of our own.
 pub async fn answer(session: &mut Session, journey: &Journey, reply: Reply) -> Result<()> {
+    Entrance::of(session).inspect(|entrance| entrance.upload.done());
     let (parts, body) = reply.into_parts();
     let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len() + 4))?;
     for (name, value) in &parts.headers {

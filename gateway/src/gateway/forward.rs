@@ -41,6 +41,12 @@ pub(super) fn peer(session: &mut Session, journey: &mut Journey) -> Result<Box<H
     if upgrade {
         session.set_read_timeout(Some(pool.tunnel_timeout()));
     }
+    if session.is_http2()
+        && !session.as_mut().is_body_done()
+        && let Some(entrance) = Entrance::of(session)
+    {
+        entrance.upload.hear();
+    }
     let peer = pool.peer(&server, upgrade, route.read_timeout);
     journey.attempt.began.get_or_insert_with(Instant::now);
     journey.attempt.server = Some(server);
@@ -79,11 +85,15 @@ fn failed(journey: &mut Journey, denied: Denied) -> Box<Error> {
 }
 
 /// Lets `bytes` more of the body through, or ends the request: its server gets to see no end of it.
-pub(super) fn body(session: &Session, bytes: usize, journey: &mut Journey) -> Result<()> {
+pub(super) fn body(session: &Session, bytes: usize, is_last: bool, journey: &mut Journey) -> Result<()> {
     let limit = permit(journey)?.route().max_body;
     let after = journey.began.elapsed();
     // Once a server talks, both sides may go on for as long as they like: that is how gRPC streams.
-    let pace = Entrance::of(session).map(|entrance| &entrance.pace).filter(|_| !is_answered(session));
+    let entrance = Entrance::of(session).filter(|_| !is_answered(session));
+    if let Some(Entrance { upload, .. }) = entrance.map(|entrance| &**entrance) {
+        if is_last { upload.done() } else { upload.hear() }
+    }
+    let pace = entrance.map(|entrance| &entrance.pace);
     journey.body.take(bytes, limit, after, pace).map_err(|denied| {
         journey.failed = Some(denied);
         Error::explain(ErrorType::InternalError, "a body that is not let through")

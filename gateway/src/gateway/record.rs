@@ -9,11 +9,12 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use tracing::error;
 
+use crate::connection::entrance::Entrance;
 use crate::inbound::host;
 use crate::journey::Journey;
 use crate::metrics::Metrics;
 use crate::overload::Full;
-use crate::problem::Denied;
+use crate::problem::{Denied, Problem};
 use crate::streams::{Cause, Open};
 use crate::telemetry::AccessLine;
 use crate::upstream::Server;
@@ -57,24 +58,36 @@ pub(super) fn failure(error: &Error, denied: &Denied, journey: &Journey, metrics
     }
 }
 
-/// What the access line of a stream will need if the stream is cut off, and with it the engine's way to the end.
+/// What the access line of a request will need if it is cut off, and with it the engine's way to the end.
 pub struct Owed {
+    entrance: Option<Arc<Entrance>>,
     request: RequestHeader,
-    status: StatusCode,
+    status: Option<StatusCode>,
     metrics: Arc<Metrics>,
 }
 
-/// Has the access line of a stream written whatever becomes of it.
-pub(super) fn owe(request: &RequestHeader, status: StatusCode, journey: &mut Journey, metrics: &Arc<Metrics>) {
-    let metrics = Arc::clone(metrics);
-    journey.owed = Some(Box::new(Owed { request: request.clone(), status, metrics }));
+/// Has the access line of a request written whatever becomes of it: until it is answered, with no `status`.
+pub(super) fn owe(session: &Session, status: Option<StatusCode>, journey: &mut Journey, metrics: &Arc<Metrics>) {
+    match &mut journey.owed {
+        Some(owed) => owed.status = status,
+        owed @ None => {
+            let (request, metrics) = (session.req_header().clone(), Arc::clone(metrics));
+            *owed = Some(Box::new(Owed { request, status, metrics, entrance: Entrance::of(session).cloned() }));
+        }
+    }
 }
 
 impl Drop for Journey {
     fn drop(&mut self) {
-        if let Some(owed) = self.owed.take() {
-            let Owed { request, status, metrics } = *owed;
-            write(&request, &Outcome { status: status.as_u16(), bytes_out: None, gone: true }, self, &metrics);
+        // Another panic on the way out of one would end the process; the first is counted.
+        if let Some(owed) = self.owed.take().filter(|_| !std::thread::panicking()) {
+            let Owed { entrance, request, status, metrics } = *owed;
+            if entrance.is_some_and(|entrance| entrance.upload.is_overdue()) {
+                let denied = Denied::BodyTimeout;
+                refusal(self, &denied, Problem::from(&denied).status(), &metrics);
+            }
+            let status = status.map_or(0, |status| status.as_u16());
+            write(&request, &Outcome { status, bytes_out: None, gone: true }, self, &metrics);
         }
     }
 }
@@ -98,7 +111,7 @@ struct Outcome {
 
 fn write(request: &RequestHeader, outcome: &Outcome, journey: &Journey, metrics: &Metrics) {
     let Outcome { status, bytes_out, gone } = *outcome;
-    let took = journey.began.elapsed();
+    let took = journey.took.unwrap_or_else(|| journey.began.elapsed());
     let route = journey.route.as_ref().map_or(NO_ROUTE, |route| route.id.as_str());
     let ended = journey.stream.as_ref().and_then(Open::ended).map(Cause::reason);
     let reason = ended.or(journey.refused).or(gone.then_some("client_gone")).unwrap_or(NO_ROUTE);

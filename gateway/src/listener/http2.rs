@@ -16,8 +16,10 @@ use tracing::info;
 
 use super::transport::Transport;
 use super::{Acceptor, Terms};
+use crate::config;
 use crate::connection::PATIENCE;
 use crate::connection::entrance::Entrance;
+use crate::panics::{self, Panicked};
 
 mod conduct;
 mod frames;
@@ -81,10 +83,10 @@ impl Visit<'_> {
                 biased;
                 _ = ending.changed(), if !leaving => leave(&mut connection, &mut leaving),
                 () = self.meter.spent() => {}
-                Some(ended) = streams.join_next() => conduct.ended(ended.unwrap_or(false)),
+                Some(ended) = streams.join_next() => conduct.ended(ended.unwrap_or(true)),
                 accepted = HttpSession::from_h2_conn(&mut connection, digest) => match accepted {
                     Ok(Some(H2Accept::Session(session))) => {
-                        streams.spawn(self.acceptor.clone().answer(session, entrance, self.terms.write_timeout));
+                        streams.spawn(self.acceptor.clone().answer(session, entrance, Patience::of(self.terms)));
                         left = left.saturating_sub(1);
                         if leaving {
                             conduct.late();
@@ -135,16 +137,40 @@ fn leave(connection: &mut Connection, leaving: &mut bool) {
     *leaving = true;
 }
 
+/// How long one request waits for its client.
+struct Patience {
+    /// To send more of a body.
+    read: Duration,
+    /// To take more of an answer.
+    write: Duration,
+}
+
+impl Patience {
+    fn of(terms: &config::Listener) -> Self {
+        Self { read: terms.read_timeout, write: terms.write_timeout }
+    }
+}
+
 impl Acceptor {
-    /// Answers one request: whether to its end. A stream that is to end is reset (RFC 9113 §8.1).
-    async fn answer(self, session: HttpSession, entrance: Arc<Entrance>, write_timeout: Duration) -> bool {
+    /// Answers one request: whether its client waited for the end. A fault of ours is not held against it.
+    async fn answer(self, session: HttpSession, entrance: Arc<Entrance>, patience: Patience) -> bool {
+        panics::caught(self.carry(session, &entrance, patience)).await.unwrap_or_else(|Panicked| {
+            self.metrics.panicked("request");
+            true
+        })
+    }
+
+    /// Carries one request to its end. A stream that is to end, or whose body does not come, is reset (RFC 9113 §8.1):
+    /// the engine gives no other way in while it waits.
+    async fn carry(&self, session: HttpSession, entrance: &Entrance, patience: Patience) -> bool {
         let mut session = ServerSession::new_http2(session);
-        session.set_write_timeout(Some(write_timeout));
+        session.set_write_timeout(Some(patience.write));
         let ending = self.ending.subscribe();
         tokio::select! {
             biased; // See `overdue`.
             _ = entrance.carrier.overdue(Duration::ZERO) => true,
             _ = self.proxy.process_new_http(session, &ending) => entrance.is_completed(),
+            () = entrance.upload.overdue(patience.read, entrance.pace.request_timeout) => true,
         }
     }
 }

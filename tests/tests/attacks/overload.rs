@@ -215,3 +215,21 @@ async fn few_passwords_are_checked_at_once() {
     assert_eq!(first.await.unwrap().reason(), "login_timeout");
     assert_eq!(client.try_login("bob", "x").await.reason(), "login_timeout", "there is room again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_refused_and_still_sends_keeps_nobody_out() {
+    let overload = "[overload]\nrequests = 1\nreserve = \"0%\"\n";
+    let stack = Stack::builder(Kind::Embedded).extra(overload).start().await;
+    let mut slow = TcpStream::connect(stack.address()).await.unwrap();
+    let head = b"POST /nowhere HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 10\r\n\r\n";
+    slow.write_all(head).await.unwrap();
+    let mut answer = Vec::new();
+    assert!(slow.read_buf(&mut answer).await.unwrap() > 0 && answer.starts_with(b"HTTP/1.1 404 "));
+
+    eventually("its place is free", || async { stack.anonymous().get("/public/x").await.status == 200 }).await;
+    let line = r#"portcullis_requests_total{reason="no_route",route="-",status="404"}"#;
+    assert!(stack.metric(line).await < 0.5, "it may still send");
+    eventually("it has stopped, or has to", || async { stack.metric(line).await > 0.5 }).await;
+    let took = stack.metric(r#"portcullis_request_duration_seconds_sum{route="-"}"#).await;
+    assert!(took < 1.0, "its clock stopped at its answer: {took}");
+}

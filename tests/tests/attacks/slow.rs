@@ -122,7 +122,8 @@ async fn a_whole_request_has_a_deadline() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_http2_is_waited_for_no_longer() {
-    let stack = stack("h2c = true\nmin_body_rate = \"1KiB/s\"").start().await;
+    // The upstream's own deadline is the shorter one.
+    let stack = stack("h2c = true\nread_timeout = \"1m\"\nmin_body_rate = \"1KiB/s\"").start().await;
     let post = || Request::post("http://gateway.test/public/x").body(()).unwrap();
     for drips in [0, usize::MAX] {
         let mut client = Http2::connect(stack.listener("brisk")).await;
@@ -143,6 +144,43 @@ async fn a_body_over_http2_is_waited_for_no_longer() {
     assert!(stack.recorder.seen().is_empty());
     assert!(stack.metric("portcullis_denied_total{reason=\"body_timeout\",route=\"echo_public\"}").await >= 2.0);
     assert!(is(&stack, "portcullis_upstream_failures_total{kind=\"timeout\",upstream=\"recorder\"}", "0").await);
+}
+
+/// Where servers may take their time.
+const PATIENT: &str = r#"
+[[route]]
+id = "patient"
+match = { path = "/patient/*" }
+upstream = "recorder"
+policy = "public"
+read_timeout = "5m"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_body_over_http2_is_no_server_s_to_wait_for() {
+    for terms in ["h2c = true", "h2c = true\nread_timeout = \"5m\"\nrequest_timeout = \"500ms\""] {
+        let stack = stack(terms).extra(PATIENT).start().await;
+        for begins in [false, true] {
+            let mut client = Http2::connect(stack.listener("brisk")).await;
+            let post = Request::post("http://gateway.test/patient/x").body(()).unwrap();
+            let (answer, mut body) = client.open(post).await.unwrap();
+            if begins {
+                body.send_data(Bytes::from_static(b"x"), false).unwrap();
+            }
+            let answer = tokio::time::timeout(LONG, answer).await.expect("it is not waited for");
+            assert!(answer.is_err_and(|error| error.is_reset()), "{terms}, {begins}: the engine can't answer any more");
+        }
+        let line = "portcullis_requests_total{reason=\"body_timeout\",route=\"patient\",status=\"000\"}";
+        eventually("both are written down", || async { is(&stack, line, "2").await }).await;
+        assert!(is(&stack, "portcullis_denied_total{reason=\"body_timeout\",route=\"patient\"}", "2").await);
+        assert!(stack.recorder.seen().is_empty(), "none looked whole");
+        assert!(is(&stack, "portcullis_requests_in_flight ", "0").await);
+
+        let mut client = Http2::connect(stack.listener("brisk")).await;
+        let post = Request::post("http://gateway.test/public/stall").body(()).unwrap();
+        let answer = client.send(post, "whole").await.unwrap();
+        assert_eq!(answer.status, 504, "a server that has it all may take as long as it is given");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
