@@ -5,6 +5,7 @@
 //! way past `request_filter`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -238,8 +239,9 @@ impl Gateway {
         let page = journey.outgoing.page.take();
         let page = page.or_else(|| journey.snapshot.endpoints.for_people(journey.route.as_deref(), &request, denied));
         let reply = page.unwrap_or_else(|| problem.reply(&journey.request_id));
+        journey.give_way();
         exchange::answer(session, journey, reply).await?;
-        journey.leave();
+        journey.stop_clock();
         exchange::linger(session).await;
         Ok(ANSWERED)
     }
@@ -283,8 +285,9 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         // The engine writes an empty piece at the end as the last chunk, and then the last chunk: a server would take
-        // the second for the beginning of the next request on the connection, which may be somebody else's.
-        if body.as_ref().is_some_and(Bytes::is_empty) {
+        // the second for the beginning of the next request on the connection, which may be somebody else's. Before
+        // the end it drops an empty piece itself, and takes none at all for the end.
+        if is_last && body.as_ref().is_some_and(Bytes::is_empty) {
             *body = None;
         }
         let bytes = body.as_ref().map_or(0, Bytes::len);
@@ -356,6 +359,20 @@ impl ProxyHttp for Gateway {
             exchange::annotate(response, journey)
         };
         self.step(work).await
+    }
+
+    /// Gives back the place at the server when that has said all: a client that takes it slowly keeps nobody out.
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        is_last: bool,
+        journey: &mut Journey,
+    ) -> Result<Option<Duration>> {
+        if is_last {
+            journey.attempt.place = None;
+        }
+        Ok(None)
     }
 
     /// Answers what went wrong on the way to a server or back.

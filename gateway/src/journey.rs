@@ -104,9 +104,13 @@ impl Journey {
         }
     }
 
-    /// Gives back its places and stops its clock: it is answered, and what still comes of it costs next to nothing.
-    pub fn leave(&mut self) {
+    /// Gives back its places: it is refused, and a client that takes its time for that keeps nobody else out.
+    pub fn give_way(&mut self) {
         (self.place, self.attempt.place) = (None, None);
+    }
+
+    /// Stops its clock: it is answered, and what still comes of it is nobody's work.
+    pub fn stop_clock(&mut self) {
         self.took = Some(self.began.elapsed());
     }
 

@@ -25,6 +25,7 @@ use crate::descriptors::AcceptError;
 use crate::gateway::Gateway;
 use crate::gateway::snapshot::Snapshot;
 use crate::metrics::Metrics;
+use crate::overload::Room;
 use crate::panics::{self, Panicked};
 
 mod crowd;
@@ -95,7 +96,7 @@ impl Acceptor {
     pub async fn listen(&self, terms: config::Listener, tls: Option<Arc<Tls>>) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(terms.address).await?;
         let address = listener.local_addr()?;
-        let crowd = Crowd::new(terms.bounds.max_connections, terms.bounds.connections_per_address);
+        let crowd = Crowd::new(&terms.bounds);
         let terms = Arc::new(Terms { listener: terms, crowd, tls });
         tokio::spawn(self.clone().accept(listener, terms));
         Ok(address)
@@ -137,7 +138,7 @@ impl Acceptor {
         match terms.crowd.enter((!trusted).then_some(address)) {
             Ok(place) => {
                 let (metrics, serving) =
-                    (Arc::clone(&self.metrics), self.clone().serve(stream, peer, Arc::clone(terms)));
+                    (Arc::clone(&self.metrics), self.clone().serve(stream, peer, place.streams(), Arc::clone(terms)));
                 self.connections.spawn(async move {
                     let _place = place;
                     panics::caught(serving).await.unwrap_or_else(|Panicked| metrics.panicked("connection"));
@@ -148,7 +149,7 @@ impl Acceptor {
     }
 
     /// Serves one connection to its end.
-    async fn serve(self, stream: TcpStream, peer: SocketAddr, terms: Arc<Terms>) {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, room: Option<Room>, terms: Arc<Terms>) {
         let _open = self.metrics.connection_opened();
         let _ = stream.set_nodelay(true); // A connection that can't be tuned can still be served.
         let stream = with_address(stream, peer);
@@ -158,7 +159,7 @@ impl Acceptor {
         };
         match opened {
             Some((transport, Version::Http1)) => http1::serve(&self, transport, peer, &terms).await,
-            Some((transport, Version::Http2)) => http2::serve(&self, transport, &terms).await,
+            Some((transport, Version::Http2)) => http2::serve(&self, transport, room, &terms).await,
             None => {} // It said nothing that we understand.
         }
     }

@@ -56,6 +56,8 @@ pub enum Full {
     Upstream,
     /// As many passwords are being checked as may be.
     Login,
+    /// An address has as many requests as it may have.
+    Address,
 }
 
 impl Full {
@@ -66,12 +68,13 @@ impl Full {
             Self::Streams => "streams",
             Self::Upstream => "upstream",
             Self::Login => "login",
+            Self::Address => "address",
         }
     }
 }
 
 /// How many places of a room are taken.
-type Taken = Arc<AtomicUsize>;
+pub(crate) type Taken = Arc<AtomicUsize>;
 
 /// A room, as large as one configuration says. Rooms of several configurations may count the same places.
 #[derive(Clone, Debug)]

@@ -124,12 +124,20 @@ impl Frames {
         Self(stream)
     }
 
+    /// Writes these frames.
+    ///
+    /// # Panics
+    /// If the connection is closed.
+    pub async fn write(&mut self, frames: &[u8]) {
+        self.0.write_all(frames).await.expect("it reads");
+    }
+
     /// Writes these frames, and waits until `stream` is answered or reset, or the connection ends: which of those it
     /// was, with the status if that is 200 or 400 (RFC 7541 appendix A), or the reason (RFC 9113 §7).
     ///
     /// # Panics
     /// If nothing of that happens within 20 seconds.
-    pub async fn outcome(mut self, frames: &[u8], stream: u32) -> String {
+    pub async fn outcome(&mut self, frames: &[u8], stream: u32) -> String {
         let _ = self.0.write_all(frames).await; // It may be closed by then.
         let mut heard = Vec::new();
         let outcome = async {

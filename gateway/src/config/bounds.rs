@@ -18,6 +18,8 @@ pub struct Bounds {
     pub max_connections: usize,
     /// How many of them may come from one address (IPv6: its /64) that is no trusted proxy.
     pub connections_per_address: usize,
+    /// How many requests over HTTP/2, which carries many at once, one such address may have open.
+    pub streams_per_address: u32,
 }
 
 /// How fast a body has to come.

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::config::Bounds;
 use crate::limiter::address_prefix;
+use crate::overload::{Capacity, Room, Taken};
 
 /// Of so many tenths of all places taken, idle connections make room.
 const TENTHS: usize = 9;
@@ -17,6 +19,7 @@ const TENTHS: usize = 9;
 pub(super) struct Crowd {
     most: usize,
     most_of_one: usize,
+    most_streams: u32,
     present: Arc<Mutex<Present>>,
     pressed: watch::Sender<bool>,
 }
@@ -25,7 +28,14 @@ pub(super) struct Crowd {
 struct Present {
     all: usize,
     /// By address prefix; those who have left have no entry.
-    by_address: HashMap<String, usize>,
+    by_address: HashMap<String, Neighbours>,
+}
+
+/// Who comes from one address.
+#[derive(Debug, Default)]
+struct Neighbours {
+    connections: usize,
+    streams: Taken,
 }
 
 /// Why there is no room for one more.
@@ -50,12 +60,27 @@ impl Full {
 pub(super) struct Place {
     crowd: Crowd,
     address: Option<String>,
+    streams: Option<Room>,
+}
+
+impl Place {
+    /// Where requests of HTTP/2 find room, with those of the same address; none if that is not bounded.
+    pub(super) fn streams(&self) -> Option<Room> {
+        self.streams.clone()
+    }
 }
 
 impl Crowd {
-    /// Nobody yet: at most `most` in all and `most_of_one` from one address.
-    pub(super) fn new(most: usize, most_of_one: usize) -> Self {
-        Self { most, most_of_one, present: Arc::default(), pressed: watch::Sender::new(false) }
+    /// Nobody yet.
+    pub(super) fn new(bounds: &Bounds) -> Self {
+        let Bounds { max_connections, connections_per_address, streams_per_address, .. } = *bounds;
+        Self {
+            most: max_connections,
+            most_of_one: connections_per_address,
+            most_streams: streams_per_address,
+            present: Arc::default(),
+            pressed: watch::Sender::new(false),
+        }
     }
 
     /// Takes a place; `address` is whom it counts for, if for anybody.
@@ -65,16 +90,18 @@ impl Crowd {
         if present.all >= self.most {
             return Err(Full::All);
         }
+        let mut streams = None;
         if let Some(address) = &address {
-            let count = present.by_address.entry(address.clone()).or_default();
-            if *count >= self.most_of_one {
+            let neighbours = present.by_address.entry(address.clone()).or_default();
+            if neighbours.connections >= self.most_of_one {
                 return Err(Full::Address);
             }
-            *count += 1;
+            neighbours.connections += 1;
+            streams = Some(Room::new(&neighbours.streams, Capacity::new(self.most_streams, 0)));
         }
         present.all += 1;
         self.look(present.all);
-        Ok(Place { crowd: self.clone(), address })
+        Ok(Place { crowd: self.clone(), address, streams })
     }
 
     /// Waits until nearly all places are taken. Who is idle then makes room for who is not. Over HTTP/1.1 a place is free
@@ -89,10 +116,10 @@ impl Crowd {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         present.all -= 1;
         if let Some(address) = address
-            && let Some(count) = present.by_address.get_mut(address)
+            && let Some(neighbours) = present.by_address.get_mut(address)
         {
-            *count -= 1;
-            if *count == 0 {
+            neighbours.connections -= 1;
+            if neighbours.connections == 0 {
                 present.by_address.remove(address);
             }
         }
@@ -114,12 +141,39 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BodyPace;
+    use crate::overload::Rank;
+    use std::time::Duration;
+
+    fn crowd(most: usize, most_of_one: usize) -> Crowd {
+        let body = BodyPace { request_timeout: Duration::MAX, min_rate: 1, grace: Duration::MAX };
+        Crowd::new(&Bounds {
+            header_timeout: Duration::MAX,
+            max_header_bytes: 1024,
+            requests_per_connection: 1,
+            body,
+            max_connections: most,
+            connections_per_address: most_of_one,
+            streams_per_address: 2,
+        })
+    }
+
+    #[test]
+    fn all_connections_of_an_address_share_its_streams() {
+        let crowd = crowd(4, 2);
+        let enter = |address: &str| crowd.enter(Some(address.parse().unwrap())).unwrap();
+        let (one, another, stranger) = (enter("192.0.2.1"), enter("192.0.2.1"), enter("192.0.2.2"));
+        let room = |place: &Place| place.streams().unwrap().enter(Rank::Known);
+        let (_first, _second) = (room(&one).unwrap(), room(&another).unwrap());
+        assert!(room(&one).is_none() && room(&stranger).is_some());
+        assert!(crowd.enter(None).unwrap().streams().is_none());
+    }
 
     #[test]
     fn nobody_gets_more_places_than_there_are_or_than_one_may_have() {
         let one = Some("2001:db8::1".parse().unwrap());
         let neighbour = Some("2001:db8::2".parse().unwrap());
-        let crowd = Crowd::new(4, 2);
+        let crowd = crowd(4, 2);
         let first = crowd.enter(one).unwrap();
         let _second = crowd.enter(neighbour).unwrap();
         assert_eq!(crowd.enter(one).unwrap_err(), Full::Address, "one subscriber is one address");
@@ -132,15 +186,15 @@ mod tests {
 
     #[test]
     fn who_has_left_is_forgotten() {
-        let crowd = Crowd::new(4, 2);
+        let crowd = crowd(4, 2);
         drop(crowd.enter(Some("192.0.2.1".parse().unwrap())).unwrap());
         assert!(crowd.present.lock().unwrap().by_address.is_empty());
     }
 
     #[tokio::test]
     async fn the_idle_are_told_when_places_run_out() {
-        let crowd = Crowd::new(10, 10);
-        let pressed = || tokio::time::timeout(std::time::Duration::ZERO, crowd.pressed());
+        let crowd = crowd(10, 10);
+        let pressed = || tokio::time::timeout(Duration::ZERO, crowd.pressed());
         let mut places: Vec<_> = (0..9).map(|_| crowd.enter(None).unwrap()).collect();
         assert!(pressed().await.is_err());
         places.push(crowd.enter(None).unwrap());

@@ -19,6 +19,7 @@ use super::{Acceptor, Terms};
 use crate::config;
 use crate::connection::PATIENCE;
 use crate::connection::entrance::Entrance;
+use crate::overload::{Full, Place, Rank, Room};
 use crate::panics::{self, Panicked};
 
 mod conduct;
@@ -39,9 +40,9 @@ const MAX_SEND_BUFFER: usize = 64 * 1024;
 type Connection = h2::server::Connection<Stream, bytes::Bytes>;
 
 /// Serves a connection to its end.
-pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, terms: &Terms) {
+pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, room: Option<Room>, terms: &Terms) {
     let (socket, transport) = (transport.get_socket_digest(), Metered::new(transport));
-    let visit = Visit { acceptor, terms, socket, meter: transport.meter() };
+    let visit = Visit { acceptor, terms, socket, room, meter: transport.meter() };
     let handshake = server::handshake(Box::new(transport), Some(limits(terms.bounds.max_header_bytes)));
     if let Ok(Ok(connection)) = tokio::time::timeout(terms.bounds.header_timeout, handshake).await {
         visit.serve(connection).await;
@@ -65,6 +66,8 @@ struct Visit<'a> {
     acceptor: &'a Acceptor,
     terms: &'a Terms,
     socket: Option<Arc<SocketDigest>>,
+    /// Where its requests find room, with those of its neighbours.
+    room: Option<Room>,
     meter: Meter,
 }
 
@@ -85,8 +88,18 @@ impl Visit<'_> {
                 () = self.meter.spent() => {}
                 Some(ended) = streams.join_next() => conduct.ended(ended.unwrap_or(true)),
                 accepted = HttpSession::from_h2_conn(&mut connection, digest) => match accepted {
-                    Ok(Some(H2Accept::Session(session))) => {
-                        streams.spawn(self.acceptor.clone().answer(session, entrance, Patience::of(self.terms)));
+                    Ok(Some(H2Accept::Session(mut session))) => {
+                        match self.place() {
+                            Ok(place) => {
+                                let patience = Patience::of(self.terms);
+                                let answering = self.acceptor.clone().answer(session, entrance, patience);
+                                streams.spawn(async move {
+                                    let _place = place;
+                                    answering.await
+                                });
+                            }
+                            Err(full) => self.refuse(&mut session, full),
+                        }
                         left = left.saturating_sub(1);
                         if leaving {
                             conduct.late();
@@ -113,6 +126,17 @@ impl Visit<'_> {
         // Whoever still answers finds out that nobody is there.
         let all = async { while streams.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(PATIENCE, all).await;
+    }
+
+    /// A place for one more request, where those of its address are bounded.
+    fn place(&self) -> Result<Option<Place>, Full> {
+        self.room.as_ref().map(|room| room.enter(Rank::Known).ok_or(Full::Address)).transpose()
+    }
+
+    /// Refuses a request, which its client may send again (RFC 9113 §8.7).
+    fn refuse(&self, session: &mut HttpSession, full: Full) {
+        session.shutdown_with_reason(Reason::REFUSED_STREAM);
+        self.acceptor.metrics.shed(full, "-");
     }
 
     fn digest(&self, entrance: &Arc<Entrance>) -> Result<Arc<Digest>> {

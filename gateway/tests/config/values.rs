@@ -68,6 +68,7 @@ fn what_clients_may_cost_is_always_bounded() {
     let bounds = parse(&listener("")).unwrap().listeners[0].bounds;
     assert_eq!((bounds.header_timeout, bounds.max_header_bytes), (Duration::from_secs(10), 32 << 10));
     assert_eq!((bounds.max_connections, bounds.connections_per_address), (10_000, 256));
+    assert_eq!(bounds.streams_per_address, 500);
     assert_eq!((bounds.requests_per_connection, bounds.body.min_rate), (1000, 500));
     assert_eq!(parse(&listener("min_body_rate = \"2KiB/s\"")).unwrap().listeners[0].bounds.body.min_rate, 2048);
     let brief = parse(&listener("request_timeout = \"5s\"")).unwrap().listeners[0].bounds.body;

@@ -3,7 +3,7 @@
 
 use h2::Reason;
 use portcullis_tests::http2::{Frames, Http2, fields, frame, get};
-use portcullis_tests::{Builder, Kind, Stack};
+use portcullis_tests::{Builder, Kind, Stack, eventually};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -247,4 +247,44 @@ async fn a_body_that_ends_with_nothing_ends_once() {
     let seen = stack.recorder.seen();
     let bodies: Vec<_> = seen.iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
     assert_eq!(bodies, ["3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n", "0\r\n\r\n", ""], "{seen:?}");
+}
+
+/// A client that opens no window (RFC 9113 §6.5.2) takes heads and no bodies.
+const NO_WINDOW: &[u8] = &[0, 4, 0, 0, 0, 0];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_no_answer_keeps_nobody_out() {
+    let mut stack = stack().start().await;
+    let line = format!("servers = [\"{}\"]", stack.recorder.address());
+    stack.reload(|toml| toml.replace(&line, &format!("{line}\nrequests = 1"))).await.unwrap();
+    let no_window = frame(SETTINGS, 0, 0, NO_WINDOW);
+    let mut greedy = Frames::connect(stack.listener("h2c")).await;
+    let get = [no_window, frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)].concat();
+    assert_eq!(greedy.outcome(&get, 1).await, "answered 200", "and the rest is not taken");
+    assert_eq!(stack.anonymous().get("/public/x").await.status, 200, "the server has room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_so_many_requests_open_over_all_its_connections() {
+    let stack = Stack::builder(Kind::Embedded)
+        .extra("[listeners.h2c]\naddress = \"127.0.0.1:0\"\nh2c = true\nstreams_per_address = 3\n")
+        .start()
+        .await;
+    let stall = fields(&[GOOD[0], GOOD[1], (":path", "/public/stall"), GOOD[3]]);
+    let two: Vec<u8> = (0..2).flat_map(|n| frame(HEADERS, END_HEADERS | END_STREAM, stream(n), &stall)).collect();
+    let mut one = Frames::connect(stack.listener("h2c")).await;
+    one.write(&two).await;
+    eventually("both are at the upstream", || async { stack.recorder.seen().len() == 2 }).await;
+    let mut another = Frames::connect(stack.listener("h2c")).await;
+    another.write(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &stall)).await;
+    eventually("and the third", || async { stack.recorder.seen().len() == 3 }).await;
+    assert_eq!(another.outcome(&frame(HEADERS, END_HEADERS | END_STREAM, 3, GET), 3).await, "reset 7");
+    drop(one);
+    drop(another);
+    eventually("there is room again", || is_served(&stack)).await;
+}
+
+async fn is_served(stack: &Stack) -> bool {
+    let mut http2 = Http2::connect(stack.listener("h2c")).await;
+    http2.send(get("/public/x").body(()).unwrap(), "").await.is_ok_and(|answer| answer.status == 200)
 }

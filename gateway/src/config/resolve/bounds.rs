@@ -17,6 +17,7 @@ const MIN_BODY_RATE: u64 = 500;
 const GRACE: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: u32 = 10_000;
 const CONNECTIONS_PER_ADDRESS: u32 = 256;
+const STREAMS_PER_ADDRESS: u32 = 500;
 const MANY: u32 = 1_000_000;
 
 /// Reads them.
@@ -30,6 +31,7 @@ pub(super) fn bounds(table: &mut Table<'_>) -> Read<Bounds> {
     let grace = table.or("body_grace", |value| grace(value, whole), GRACE.min(whole));
     let max_connections = table.or("max_connections", many, MAX_CONNECTIONS);
     let per_address = table.or("connections_per_address", many, CONNECTIONS_PER_ADDRESS);
+    let streams = table.or("streams_per_address", many, STREAMS_PER_ADDRESS);
     Ok(Bounds {
         header_timeout: header_timeout?,
         max_header_bytes: usize::try_from(max_header_bytes?).unwrap_or(usize::MAX),
@@ -37,6 +39,7 @@ pub(super) fn bounds(table: &mut Table<'_>) -> Read<Bounds> {
         body: BodyPace { request_timeout: request_timeout?, min_rate: min_rate?, grace: grace? },
         max_connections: max_connections? as usize,
         connections_per_address: per_address? as usize,
+        streams_per_address: streams?,
     })
 }
 
