@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use portcullis_tests::http2::{Http2, get};
-use portcullis_tests::{Builder, Kind, Stack, eventually};
+use portcullis_tests::{Builder, Dribble, Kind, Stack, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -80,6 +80,21 @@ async fn a_head_has_one_deadline_however_it_trickles() {
     }
     assert!(stack.recorder.seen().is_empty());
     assert!(stack.metric("portcullis_denied_total{reason=\"head_timeout\",route=\"-\"}").await >= 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn either_language_may_come_byte_by_byte() {
+    let stack = stack("h2c = true\nheader_timeout = \"20s\"").start().await;
+    let stream = connect(&stack).await;
+    stream.set_nodelay(true).unwrap();
+    let answer = Http2::over(Dribble(stream)).await.send(get("/public/x").body(()).unwrap(), "").await;
+    assert_eq!(answer.unwrap().status, 200);
+    for method in ["GET", "PRI"] {
+        let rest = " /public/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".bytes();
+        let answer = trickle(stack.listener("brisk"), method, rest).await;
+        assert!(answer.starts_with("HTTP/1.1 "), "{method}: {answer}");
+    }
+    assert_eq!(stack.recorder.seen().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
