@@ -173,7 +173,7 @@ mod tests {
         ] {
             assert!(is_managed(name), "{name}");
         }
-        for name in ["x-user", "x-user-idea", "user-id", "x-requested-with", "forwarded-by", "accept"] {
+        for name in ["x-user-agent", "x-user-idea", "user-id", "x-requested-with", "forwarded-by", "accept"] {
             assert!(!is_managed(name) && !is_claim(name), "{name}");
         }
         for name in

@@ -55,7 +55,7 @@ impl Tls {
         })))
     }
 
-    /// Reads the files of all certificates again; see [`Keeper::look_again`].
+    /// Reads the files of all certificates again, and takes those that changed and are good.
     pub fn look_again(&self, now: Timestamp) {
         self.keeper.look_again(now);
     }
