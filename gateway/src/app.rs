@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -26,9 +27,13 @@ use crate::gateway::snapshot::{Lasting, Snapshot};
 use crate::limiter::Limiter;
 use crate::listener::{Acceptor, Tls};
 use crate::metrics::{Metrics, ReloadOutcome};
+use crate::revocation::follower::Follower;
+use crate::revocation::replicated::Replicated;
+use crate::revocation::view::View;
 use crate::session::audit::Audit;
 use crate::session::revoker::Revoker;
 use crate::store::embedded::EmbeddedStore;
+use crate::store::feed::Feed;
 use crate::store::measured::Measured;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
@@ -38,6 +43,8 @@ use crate::webhook::Webhook;
 
 mod background;
 
+/// How often the view of revocations is looked at.
+const VIEW: Duration = Duration::from_secs(1);
 /// How often the store is asked whether it works.
 const PING: Duration = Duration::from_secs(1);
 /// How often lost log lines are counted.
@@ -95,11 +102,12 @@ impl App {
     pub async fn start_with(store: Arc<dyn Store>, config: Config, clock: Clock) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new());
         let store: Arc<dyn Store> = Arc::new(Measured::new(store, Arc::clone(&metrics)));
+        let (store, follower) = followed(store, &config, &metrics);
         let limiter = Arc::new(Limiter::new(Arc::clone(&store), Arc::clone(&metrics)));
         let audit = Arc::new(Audit::new(Arc::clone(&metrics), Webhook::new(clock.clone(), Arc::clone(&metrics))));
         audit.webhook.apply(config.webhook.as_ref());
         let (counts, bad_tokens) = Default::default();
-        let lasting = Lasting { store, limiter, metrics: Arc::clone(&metrics), audit, counts, bad_tokens };
+        let lasting = Lasting { store, follower, limiter, metrics: Arc::clone(&metrics), audit, counts, bad_tokens };
         let keyring = Keyring::default();
         first_keys(&keyring, &config, &lasting, &clock).await?;
         let readiness = Arc::new(Readiness::default());
@@ -145,6 +153,7 @@ impl App {
             background,
         };
         app.watch_store();
+        app.follow_revocations();
         app.renew_keys();
         app.watch_streams();
         app.watch_certificates();
@@ -168,6 +177,7 @@ impl App {
         self.lasting.metrics.reloaded(counted);
         self.current.store(Arc::new(outcome?));
         self.lasting.audit.webhook.apply(config.webhook.as_ref());
+        self.lasting.follower.set_max_staleness(config.revocation.max_staleness);
         tell_what_is_opened(&config);
         for listener in &config.listeners {
             if let Some(tls) = self.tls.get(&listener.name) {
@@ -232,11 +242,16 @@ impl App {
     /// Keeps asking the store whether it works.
     fn watch_store(&self) {
         let (store, readiness) = (Arc::clone(&self.lasting.store), Arc::clone(&self.readiness));
+        let view = Arc::clone(self.lasting.follower.view());
+        let answered = Arc::new(AtomicBool::new(true));
         self.every(Duration::ZERO, move || {
             let (store, readiness) = (Arc::clone(&store), Arc::clone(&readiness));
+            let (view, answered) = (Arc::clone(&view), Arc::clone(&answered));
             async move {
                 let answer = store.ping().await;
-                let was = readiness.store_answers(answer.is_ok());
+                let was = answered.swap(answer.is_ok(), Ordering::Relaxed);
+                // A view that is fresh stands in for it.
+                readiness.store_answers(answer.is_ok() || view.is_fresh());
                 match answer {
                     Ok(_) if !was => info!(target: "error", "the store answers"),
                     Err(error) if was => warn!(target: "error", %error, "the store does not answer"),
@@ -244,6 +259,26 @@ impl App {
                 }
                 PING
             }
+        });
+    }
+
+    /// Keeps the view of revocations up to date, if it is in use.
+    fn follow_revocations(&self) {
+        let (current, clock, follower) =
+            (Arc::clone(&self.current), self.clock.clone(), Arc::clone(&self.lasting.follower));
+        let terms = move || (current.load().auth.tokens.memory(), clock.now());
+        let (follow, tend, ended) = (Arc::clone(&follower), terms.clone(), self.background.clone());
+        self.every(Duration::ZERO, move || {
+            let (follower, terms, ended) = (Arc::clone(&follow), terms.clone(), ended.clone());
+            async move {
+                ended.run_until_cancelled(follower.run(terms)).await;
+                Duration::ZERO
+            }
+        });
+        self.every(Duration::ZERO, move || {
+            let (memory, now) = tend();
+            follower.tend(memory, now);
+            std::future::ready(VIEW)
         });
     }
 
@@ -319,6 +354,14 @@ fn listen_error(what: &str, address: SocketAddr, why: std::io::Error) -> AppErro
 fn but_certificates(listeners: &[Listener]) -> Vec<Listener> {
     let fixed = |listener: &Listener| Listener { transport: listener.transport.but_certificates(), ..listener.clone() };
     listeners.iter().map(fixed).collect()
+}
+
+/// `store` with a view of its revocations, and who keeps that.
+fn followed(store: Arc<dyn Store>, config: &Config, metrics: &Arc<Metrics>) -> (Arc<dyn Store>, Arc<Follower>) {
+    let view = Arc::new(View::new(config.revocation.max_staleness));
+    let feed: Arc<dyn Feed> = Arc::<dyn Store>::clone(&store);
+    let follower = Arc::new(Follower::new(feed, store.partitions(), view, Arc::clone(metrics)));
+    (Arc::new(Replicated::new(store, Arc::clone(&follower))), follower)
 }
 
 /// Opens the store of a configuration.

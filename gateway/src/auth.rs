@@ -49,9 +49,11 @@ use crate::metrics::Metrics;
 use crate::outgoing::Outgoing;
 use crate::policy::{Caller, Known};
 use crate::problem::Denied;
+use crate::revocation::follower::Follower;
+use crate::revocation::view::Verdict;
 use crate::routing::{Route, WithoutStore};
 use crate::session::renewal::Renewals;
-use crate::store::{Check, Standing, Store};
+use crate::store::{Check, Stand, Standing, Store};
 use bad_tokens::BadTokens;
 use browser::Visit;
 use credential::Credential;
@@ -66,6 +68,8 @@ pub struct Authenticator {
     pub tokens: Arc<Tokens>,
     /// Knows what was revoked.
     pub store: Arc<dyn Store>,
+    /// Knows it too, if it is in use, as long as it is young enough.
+    pub follower: Arc<Follower>,
     /// Takes the limits that are counted by user.
     pub limiter: Arc<Limiter>,
     /// Counts outcomes.
@@ -159,7 +163,8 @@ impl Authenticator {
         })
     }
 
-    /// Whether a token still stands, and its user's limits: one round trip to the store.
+    /// Whether a token still stands, and its user's limits: by the view alone if that can tell and there are none,
+    /// else with one round trip to the store.
     async fn standing(
         &self,
         route: &Route,
@@ -168,6 +173,14 @@ impl Authenticator {
         outgoing: &mut Outgoing,
     ) -> Result<(), Denied> {
         let takes = Limiter::by_user(&route.limits, &known.subject);
+        let stand = Stand { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: known.epoch };
+        let view = self.follower.view();
+        match view.verdict(&stand, now) {
+            Verdict::Revoked => return Err(Denied::Revoked),
+            Verdict::Stands if takes.is_empty() => return Ok(()),
+            Verdict::Unknown if view.max_staleness().is_some() => self.metrics.revocation_asked(),
+            Verdict::Stands | Verdict::Unknown => {}
+        }
         let check =
             Check { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: known.epoch, takes: &takes };
         match self.store.check(&check, now).await {

@@ -167,9 +167,11 @@ pub enum StoreConfig {
     },
 }
 
-/// When the store is asked what was revoked, beside at every request.
+/// When the store is asked what was revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
+    /// How old the view of revocations may be that is asked in its place; none if there is no such view.
+    pub max_staleness: Option<Duration>,
     /// How often it is asked about open streams.
     pub stream_interval: Duration,
 }

@@ -163,6 +163,11 @@ impl PartitionCount {
     pub const ONE: Self = Self(1);
     /// A Redis Cluster.
     pub const CLUSTER: Self = Self(16);
+
+    /// Each partition.
+    pub fn all(self) -> impl Iterator<Item = Partition> {
+        (0..self.0).map(Partition)
+    }
 }
 
 /// Names one session: its partition and 120 random bits. The `sid` claim.
@@ -211,6 +216,11 @@ impl Jti {
     /// The id of these bytes, which nobody else may be able to foretell.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
     }
 
     /// A part of `span` that differs from id to id and is always the same for one.

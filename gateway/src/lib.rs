@@ -30,6 +30,7 @@ pub mod panics;
 pub mod policy;
 pub mod problem;
 pub mod reply;
+pub mod revocation;
 pub mod routing;
 pub mod secret;
 pub mod session;

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Gauge, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::clock::Timestamp;
 use crate::cors;
@@ -14,6 +14,7 @@ use crate::overload::Full;
 
 mod declared;
 mod outcome;
+mod revocation;
 
 use declared::registered;
 pub use outcome::{LimitOutcome, ReloadOutcome, RevocationOutcome, RotationOutcome};
@@ -91,6 +92,16 @@ table! {
     revocations: IntCounterVec = "route_revocations_total" ["outcome"];
     /// Revocations that wait for the store.
     revocations_waiting: IntGauge = "route_revocations_waiting" [];
+    /// For how long, in seconds, revocations may be unknown to the view; 0 if it is not in use.
+    revocation_staleness: Gauge = "revocation_staleness_seconds" [];
+    /// Revocations in the view, by kind: token, session, user.
+    revocation_entries: IntGaugeVec = "revocation_view_entries" ["kind"];
+    /// Memory of the view, in bytes.
+    revocation_bytes: IntGauge = "revocation_view_bytes" [];
+    /// Snapshots of all revocations, by why one was taken: start, reconnected, trimmed, lost, owed.
+    revocation_snapshots: IntCounterVec = "revocation_snapshots_total" ["cause"];
+    /// Tokens about which the store was asked because the view was too old.
+    revocation_asked: IntCounterVec = "revocation_asked_total" [];
     /// What limits decided, by limit; local is one that the store could not count.
     limit_decisions: IntCounterVec = "limit_decisions_total" ["limit", "outcome"];
     /// Whether the store answers.
@@ -193,7 +204,7 @@ impl Metrics {
 
     /// So many streams could not be confirmed.
     pub fn streams_unconfirmed(&self, count: usize) {
-        self.streams_unconfirmed.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.streams_unconfirmed.set(whole(count));
     }
 
     /// The gateway has a stream end.
@@ -357,6 +368,10 @@ impl Default for Metrics {
 /// 12.0.0.1 of `api` would be 2.0.0.1 of `api1`; no id can run into a URL.
 fn url(server: SocketAddr) -> String {
     format!("http://{server}")
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn status_text(status: u16, digits: &mut [u8; 3]) -> &str {

@@ -15,9 +15,12 @@ use crate::secret::Secret;
 use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 pub mod embedded;
+pub mod feed;
 pub mod measured;
 pub mod redis;
 mod text;
+
+use feed::Feed;
 
 /// Why the store gave no answer. Unknown, never "no": nothing may be ended or cleared because of it.
 #[derive(Clone, Debug, Error)]
@@ -154,10 +157,10 @@ pub struct StoredKey {
 
 /// Where state lives. See the module.
 ///
-/// Every `now` is the caller's clock. Methods return within a bounded time of their own, and one whose
+/// Whatever it revokes is told by its [`Feed`]. Every `now` is the caller's clock. Methods return within a bounded time of their own, and one whose
 /// caller has given up never hands its answer to another.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Feed {
     /// How many partitions the keys are spread over.
     fn partitions(&self) -> PartitionCount;
 

@@ -11,9 +11,12 @@ use crate::clock::Clock;
 use crate::config;
 use crate::gateway::snapshot::{Lasting, Snapshot};
 use crate::limiter::Limiter;
+use crate::revocation::follower::Follower;
+use crate::revocation::view::View;
 use crate::session::audit::Audit;
 use crate::store::Store;
 use crate::store::embedded::EmbeddedStore;
+use crate::store::feed::Feed;
 use crate::webhook::Webhook;
 
 const CONFIG: &str = r#"
@@ -40,8 +43,10 @@ async fn api(metrics: &Arc<Metrics>) -> Arc<Api> {
     let limiter = Arc::new(Limiter::new(Arc::clone(&store), Arc::clone(metrics)));
     let config = config::parse(CONFIG, "test.toml", Path::new(""), &|_| None).unwrap();
     let audit = Arc::new(Audit::new(Arc::clone(metrics), Webhook::new(Clock::system(), Arc::clone(metrics))));
+    let (feed, view): (Arc<dyn Feed>, _) = (Arc::<dyn Store>::clone(&store), Arc::new(View::new(None)));
+    let follower = Arc::new(Follower::new(feed, store.partitions(), view, Arc::clone(metrics)));
     let (counts, bad_tokens) = Default::default();
-    let lasting = Lasting { store, limiter, metrics: Arc::clone(metrics), audit, counts, bad_tokens };
+    let lasting = Lasting { store, follower, limiter, metrics: Arc::clone(metrics), audit, counts, bad_tokens };
     let current = ArcSwap::from_pointee(Snapshot::build(&config, Keyring::default(), &lasting));
     Arc::new(Api::new(Arc::new(current), Clock::system(), Arc::clone(metrics)))
 }

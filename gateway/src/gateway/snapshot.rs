@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::overload::{Capacity, Counts, Room};
+use crate::revocation::follower::Follower;
 use crate::routing::RouteTable;
 use crate::secret::Secret;
 use crate::session::audit::Audit;
@@ -54,6 +55,8 @@ pub struct Snapshot {
 pub struct Lasting {
     /// The store.
     pub store: Arc<dyn Store>,
+    /// Keeps the view of revocations.
+    pub follower: Arc<Follower>,
     /// Limits, with what was counted locally.
     pub limiter: Arc<Limiter>,
     /// Metrics.
@@ -69,7 +72,7 @@ pub struct Lasting {
 impl Snapshot {
     /// Puts `config` to work with the keys of `keyring`.
     pub fn build(config: &Config, keyring: Keyring, lasting: &Lasting) -> Self {
-        let Lasting { store, limiter, metrics, audit, counts, bad_tokens } = lasting;
+        let Lasting { store, follower, limiter, metrics, audit, counts, bad_tokens } = lasting;
         let upstreams = Upstreams::start(&config.upstreams, counts, metrics);
         let tokens = Arc::new(config.tokens.clone());
         let auth = Arc::new(Authenticator {
@@ -88,6 +91,7 @@ impl Snapshot {
             keyring,
             tokens,
             store: Arc::clone(store),
+            follower: Arc::clone(follower),
             limiter: Arc::clone(limiter),
             metrics: Arc::clone(metrics),
         });

@@ -2,7 +2,7 @@
 //! and what fills them is the table's concern.
 
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result};
 
 /// A kind of metric.
 pub(super) trait Declared: Collector + Clone + 'static {
@@ -23,6 +23,12 @@ impl Declared for IntGaugeVec {
 }
 
 impl Declared for IntGauge {
+    fn declare(name: &str, help: &str, _: &[&str], _: &[f64]) -> Result<Self> {
+        Self::new(name, help)
+    }
+}
+
+impl Declared for Gauge {
     fn declare(name: &str, help: &str, _: &[&str], _: &[f64]) -> Result<Self> {
         Self::new(name, help)
     }

@@ -20,6 +20,7 @@ use crate::limit::{Backoff, Decision};
 use crate::policy::Grants;
 use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
+mod feed;
 mod file;
 mod keys;
 mod limits;
@@ -184,8 +185,8 @@ impl Store for EmbeddedStore {
     }
 
     async fn revoke(&self, _: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        self.write_at(now, move |tx| Box::pin(async move { revocation::blacklist(tx, &jti.to_string(), until).await }))
-            .await
+        let listed = revocation::Listed::Token(jti);
+        self.write_at(now, move |tx| Box::pin(async move { revocation::list(tx, listed, until).await })).await
     }
 
     async fn session(&self, sid: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
@@ -215,7 +216,7 @@ impl Store for EmbeddedStore {
                     let (subject, ending, cause) = (subject.clone(), Ending::All, Cause::Disabled);
                     sessions::End { subject, ending, cause, memory, now }.run(tx).await?;
                 }
-                sessions::set_disabled(tx, &subject, disabled).await
+                sessions::set_disabled(tx, &subject, disabled, memory, now).await
             })
         })
         .await

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+use super::feed::{Changes, Cursor, Feed, Page, Place, Revocation};
 use super::{Check, Ending, KeyPurpose, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take};
 use crate::clock::Timestamp;
-use crate::ids::{Jti, PartitionCount, SessionId, Subject};
+use crate::ids::{Jti, Partition, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision};
 use crate::metrics::Metrics;
 use crate::policy::Grants;
@@ -35,6 +36,27 @@ impl Measured {
         let answer = answer.await;
         self.metrics.store_took(command, answer.is_ok(), began.elapsed());
         answer
+    }
+}
+
+#[async_trait]
+impl Feed for Measured {
+    async fn changes(&self, partition: Partition, after: &Cursor) -> Result<Changes, StoreError> {
+        self.timed("changes", self.inner.changes(partition, after)).await
+    }
+
+    async fn snapshot(&self, partition: Partition, from: Option<&Place>) -> Result<Page, StoreError> {
+        self.timed("snapshot", self.inner.snapshot(partition, from)).await
+    }
+
+    async fn restore(
+        &self,
+        partition: Partition,
+        revocations: &[Revocation],
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        self.timed("restore", self.inner.restore(partition, revocations, memory, now)).await
     }
 }
 

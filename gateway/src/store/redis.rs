@@ -25,6 +25,7 @@ use crate::secret::Secret;
 use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 mod args;
+mod feed;
 mod keys;
 mod link;
 mod pulse;
@@ -37,6 +38,8 @@ mod stored_key;
 /// A Redis as a store.
 pub struct RedisStore {
     link: Link,
+    /// What is followed comes over a connection of its own, where a large answer holds up nobody.
+    feed: feed::Line,
     keys: Keys,
     scripts: Scripts,
 }
@@ -55,8 +58,9 @@ impl RedisStore {
         if prefix.is_empty() || prefix.contains(['{', '}']) {
             return Err(StoreError::Unavailable("the prefix of keys is empty or has a brace".to_owned()));
         }
-        let link = Link::open(url, timeout, connections).await?;
-        Ok(Self { link, keys: Keys::new(prefix), scripts: Scripts::new() })
+        let link = Link::open(url, timeout, connections, true).await?;
+        let feed = feed::Line::new(url.clone(), timeout);
+        Ok(Self { link, feed, keys: Keys::new(prefix), scripts: Scripts::new() })
     }
 
     /// Whether Redis answers, as a task finds out every second.
@@ -162,13 +166,10 @@ impl Store for RedisStore {
     async fn check(&self, check: &Check<'_>, now: Timestamp) -> Result<Standing, StoreError> {
         let Check { subject, sid, jti, epoch, takes } = *check;
         let partition = self.partition(subject);
-        let mut keys = vec![
-            self.keys.blacklisted_token(partition, jti),
-            self.keys.blacklisted_session(partition, sid),
-            self.keys.user(partition, subject),
-        ];
+        let mut keys = vec![self.keys.blacklist(partition), self.keys.user(partition, subject)];
         keys.extend(takes.iter().map(|take| self.keys.user_limit(partition, take)));
-        let args = [moment(now), epoch.to_string()].into_iter().chain(quotas(takes)).collect();
+        let args = [moment(now), epoch.to_string(), keys::token(jti), keys::session(sid)];
+        let args = args.into_iter().chain(quotas(takes)).collect();
         let mut reply = self.link.run(&self.scripts.check, keys, args).await?;
         match reply.text()?.as_str() {
             "good" => reply.decisions().map(Standing::Good),
@@ -219,7 +220,7 @@ impl Store for RedisStore {
 
     async fn revoke(&self, subject: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         let partition = self.partition(subject);
-        let keys = vec![self.keys.blacklisted_token(partition, jti)];
+        let keys = vec![self.keys.blacklist(partition)];
         let args = [subject.to_string(), jti.to_string(), moment(until), moment(now)];
         let script = &self.scripts.revoke;
         self.link.run_in_time(script, self.keys.base(partition), keys, args).await?;
@@ -272,7 +273,7 @@ impl Store for RedisStore {
         }
         let partition = self.partition(subject);
         let keys = vec![self.keys.user(partition, subject)];
-        let args = [subject.to_string(), span(memory.access_life)];
+        let args = [moment(now), subject.to_string(), span(memory.access_life)];
         let script = &self.scripts.enable;
         self.link.run_in_time(script, self.keys.base(partition), keys, args).await?;
         Ok(())

@@ -1,5 +1,7 @@
 //! Golden output: what somebody sees who got something wrong.
 
+use std::time::Duration;
+
 use insta::assert_snapshot;
 
 use crate::{LEAST, and, each, mistakes, parse, with};
@@ -306,10 +308,28 @@ fn endpoints_and_login_agree() {
 
 #[test]
 fn what_is_not_there_yet_says_so() {
-    let text = and("[revocation]\nmode = \"replicated\"\n[upstreams.tls]\nservers = [\"https://a:443\"]");
+    let text = and("[upstreams.tls]\nservers = [\"https://a:443\"]");
     assert_snapshot!(mistakes(&text.replace("embedded:data/portcullis.db", "redis-cluster://127.0.0.1")), @r#"
     portcullis.toml:5 store.url: Redis Cluster is not supported in this version; use one Redis or Sentinel
-    portcullis.toml:17 revocation.mode: mode "replicated" is not there yet; write "every_request"
-    portcullis.toml:19 upstreams.tls.servers: TLS to servers is not there yet; write "HOST:PORT" of a plain HTTP server
+    portcullis.toml:17 upstreams.tls.servers: TLS to servers is not there yet; write "HOST:PORT" of a plain HTTP server
     "#);
+}
+
+#[test]
+fn a_view_of_revocations_may_be_so_old_and_no_older() {
+    let revocation = |rest: &str| parse(&and(&format!("[revocation]\n{rest}"))).unwrap().revocation.max_staleness;
+    assert_eq!(parse(&and("")).unwrap().revocation.max_staleness, None, "the store is asked unless told otherwise");
+    assert_eq!(revocation("mode = \"every_request\""), None);
+    assert_eq!(revocation("mode = \"replicated\""), Some(Duration::from_secs(2)));
+    assert_eq!(revocation("mode = \"replicated\"\nmax_staleness = \"250ms\""), Some(Duration::from_millis(250)));
+    assert_eq!(revocation("mode = \"replicated\"\nmax_staleness = \"1m\""), Some(Duration::from_mins(1)));
+    for (raw, told) in [
+        ("mode = \"replicate\"", "unknown mode"),
+        ("mode = \"replicated\"\nmax_staleness = \"249ms\"", "write \"250ms\" to \"1m\""),
+        ("mode = \"replicated\"\nmax_staleness = \"61s\"", "write \"250ms\" to \"1m\""),
+        ("max_staleness = \"2s\"", "max_staleness is for mode = \"replicated\"; leave it out"),
+    ] {
+        let found = mistakes(&and(&format!("[revocation]\n{raw}")));
+        assert!(found.contains(told), "{raw}: {found}");
+    }
 }

@@ -17,9 +17,11 @@ use crate::fixture::{
 
 mod caps;
 mod endings;
+mod feed;
 
 pub(crate) use caps::*;
 pub(crate) use endings::*;
+pub(crate) use feed::*;
 
 type Shared = Arc<dyn Store>;
 

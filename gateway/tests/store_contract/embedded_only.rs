@@ -208,7 +208,7 @@ async fn what_is_long_over_is_swept_and_nothing_else() {
 async fn count(path: &Path) -> (i64, i64, i64) {
     let mut connection = look_into(path).await;
     let sessions = sqlx::query_scalar("SELECT count(*) FROM sessions").fetch_one(&mut connection).await.unwrap();
-    let blacklist = sqlx::query_scalar("SELECT count(*) FROM blacklist").fetch_one(&mut connection).await.unwrap();
+    let blacklist = sqlx::query_scalar("SELECT count(*) FROM revocations").fetch_one(&mut connection).await.unwrap();
     let ended = sqlx::query_scalar("SELECT count(*) FROM ended").fetch_one(&mut connection).await.unwrap();
     (sessions, blacklist, ended)
 }

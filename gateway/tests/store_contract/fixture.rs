@@ -7,10 +7,14 @@ use std::time::Duration;
 use portcullis::clock::Timestamp;
 use portcullis::ids::{Jti, LimitId, Role, Scope, SessionId, Subject};
 use portcullis::limit::Quota;
+use portcullis::metrics::Metrics;
 use portcullis::policy::Grants;
+use portcullis::revocation::follower::Follower;
+use portcullis::revocation::view::View;
 use portcullis::secret::Secret;
 use portcullis::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, TokenHash};
 use portcullis::store::embedded::EmbeddedStore;
+use portcullis::store::feed::Feed;
 use portcullis::store::redis::RedisStore;
 use portcullis::store::{Check, Memory, Opening, Store, Take};
 
@@ -109,6 +113,13 @@ pub(crate) async fn opening(store: &dyn Store, session: Session, cap: Option<Cap
 /// A check of some access token of `session`.
 pub(crate) fn check_of(session: &Session) -> Check<'_> {
     Check { subject: &session.subject, sid: session.id, jti: Jti::random(), epoch: session.epoch, takes: &[] }
+}
+
+/// A view of what `store` knows, that is in use but knows nothing yet.
+pub(crate) fn follower(store: &Arc<dyn Store>) -> Follower {
+    let view = Arc::new(View::new(Some(Duration::from_mins(1))));
+    let feed: Arc<dyn Feed> = Arc::<dyn Store>::clone(store);
+    Follower::new(feed, store.partitions(), view, Arc::new(Metrics::new()))
 }
 
 /// Takes from a limit of `burst`, one a second.

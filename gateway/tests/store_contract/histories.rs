@@ -8,13 +8,15 @@ use portcullis::clock::Timestamp;
 use portcullis::ids::{Jti, SessionId, Subject};
 use portcullis::limit::{Backoff, Quota};
 use portcullis::policy::Grants;
+use portcullis::revocation::follower::Follower;
+use portcullis::revocation::view::Verdict;
 use portcullis::session::{Cap, Cause, Lifetimes, Presented, Session, TokenHash, WhenFull};
-use portcullis::store::{Check, Ending, Opening, Store, Take};
+use portcullis::store::{Check, Ending, Opening, Stand, Standing, Store, Take};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::fixture::{Fixture, MEMORY, NOW, secs, session, subject, token};
+use crate::fixture::{Fixture, MEMORY, NOW, follower, secs, session, subject, token};
 use crate::model::Model;
 
 const HISTORIES: u32 = 2000;
@@ -111,11 +113,12 @@ fn step() -> impl Strategy<Value = Step> {
 pub(crate) fn agree(fixture: impl Future<Output = Fixture>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let fixture = runtime.block_on(fixture);
+    let follower = Arc::new(follower(&fixture.store));
     let mut runner = TestRunner::new(Config { cases: HISTORIES, failure_persistence: None, ..Config::default() });
     let (histories, mut count) = (prop::collection::vec(step(), 1..40), std::cell::Cell::new(0_u32));
     let outcome = runner.run(&histories, |steps| {
         count.set(count.get() + 1);
-        let mut history = History::new(Arc::clone(&fixture.store), count.get());
+        let mut history = History::new(Arc::clone(&fixture.store), Arc::clone(&follower), count.get());
         for (number, step) in steps.iter().enumerate() {
             runtime.block_on(history.take(step))?;
             if number % COMPARE_EVERY == 0 {
@@ -131,6 +134,7 @@ pub(crate) fn agree(fixture: impl Future<Output = Fixture>) {
 
 struct History {
     store: Arc<dyn Store>,
+    follower: Arc<Follower>,
     model: Model,
     number: u32,
     users: [Subject; 2],
@@ -143,9 +147,10 @@ struct History {
 type Outcome = Result<(), TestCaseError>;
 
 impl History {
-    fn new(store: Arc<dyn Store>, number: u32) -> Self {
+    fn new(store: Arc<dyn Store>, follower: Arc<Follower>, number: u32) -> Self {
         Self {
             store,
+            follower,
             model: Model::default(),
             number,
             users: [subject(&format!("alice-{number}")), subject(&format!("bob-{number}"))],
@@ -226,7 +231,12 @@ impl History {
         let subject = owner.map_or_else(|| self.users[0].clone(), |session| session.subject.clone());
         let takes = self.takes(takes);
         let check = Check { subject: &subject, sid, jti: *jti.get(&self.tokens), epoch, takes: &takes };
-        prop_assert_eq!(self.store.check(&check, self.now).await.unwrap(), self.model.check(&check, self.now));
+        let said = self.store.check(&check, self.now).await.unwrap();
+        prop_assert_eq!(&said, &self.model.check(&check, self.now));
+        self.follower.follow(MEMORY, self.now).await.unwrap();
+        let stand = Stand { subject: &subject, sid, jti: check.jti, epoch };
+        let is_revoked = self.follower.view().verdict(&stand, self.now) == Verdict::Revoked;
+        prop_assert_eq!(is_revoked, said == Standing::Revoked, "who follows knows");
         Ok(())
     }
 

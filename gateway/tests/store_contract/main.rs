@@ -67,6 +67,13 @@ macro_rules! store_contract {
             a_clock_that_steps_back_locks_nobody_out
             keys_are_listed_newest_first_and_never_replaced
             twenty_gateways_that_start_at_once_agree_on_one_key
+            who_follows_knows_what_the_store_knows
+            more_than_a_page_of_revocations_is_told_whole
+            a_store_that_is_behind_its_reader_says_so
+            a_store_is_told_what_it_lost_and_tells_everybody
+            what_the_store_knows_better_is_not_undone
+            a_view_merges_and_restores_what_only_it_knows
+            a_user_who_was_enabled_meanwhile_is_not_kept_out
             a_ping_is_answered
         })*
     };

@@ -6,12 +6,13 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::ids::{Jti, SessionId};
+use portcullis::ids::{Jti, Partition, SessionId};
 use portcullis::limit::Backoff;
 use portcullis::metrics::Metrics;
 use portcullis::policy::{Grants, Known};
 use portcullis::secret::Secret;
 use portcullis::session::{Cap, Cause, Rotation, WhenFull};
+use portcullis::store::feed::{Changes, Cursor, Gap, Next};
 use portcullis::store::redis::{Health, RedisStore};
 use portcullis::store::{Check, Ending, KeyPurpose, Standing, Store, StoreError, StoredKey};
 use portcullis::streams::carrier::{Carrier, Kind};
@@ -214,7 +215,7 @@ async fn a_check_with_a_user_limit_is_one_round_trip() {
     let ours: Vec<_> = sent.iter().filter(is_ours).collect();
     assert_eq!(ours.len(), 1, "{ours:?}");
     assert!(ours[0].contains("\"EVALSHA\""), "{ours:?}");
-    for part in [":blacklist:", ":user:alice", ":rate_limit:api:alice", ":rate_limit:wide:alice"] {
+    for part in [":blacklist", ":user:alice", ":rate_limit:api:alice", ":rate_limit:wide:alice"] {
         assert!(inside.iter().any(|line| line.contains(part)), "{part} was looked at: {inside:?}");
     }
 }
@@ -302,7 +303,7 @@ async fn live_a_little(store: &RedisStore) {
 }
 
 #[tokio::test]
-async fn every_key_goes_away_by_itself_but_for_three_kinds() {
+async fn every_key_goes_away_by_itself_but_for_four_kinds() {
     let server = RedisServer::start();
     let store = connect(&server, secs(5)).await;
     live_a_little(&store).await;
@@ -310,7 +311,10 @@ async fn every_key_goes_away_by_itself_but_for_three_kinds() {
     assert!(keys.lines().count() > 9, "{keys}");
     for key in keys.lines() {
         assert!(key.starts_with("portcullis:"), "{key}");
-        let is_lasting = key.contains(":user:") || key.ends_with(":revocations") || key.contains(":keys:");
+        let is_lasting = key.contains(":user:")
+            || key.ends_with(":revocations")
+            || key.ends_with(":blacklist")
+            || key.contains(":keys:");
         let left: i64 = server.ask(&["PTTL", key]).trim().parse().unwrap();
         assert_eq!(left == -1, is_lasting, "{key}: {left}");
     }
@@ -468,4 +472,132 @@ fn log_lines() -> (Lines, tracing::subscriber::DefaultGuard) {
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     (lines, tracing::subscriber::set_default(subscriber))
+}
+
+/// The stream's last id, how many entries were ever added to it, and how many it has.
+fn extent(server: &RedisServer) -> (String, String, String) {
+    let info = server.ask(&["XINFO", "STREAM", STREAM]);
+    let lines: Vec<&str> = info.lines().collect();
+    let field = |name: &str| {
+        let at = lines.iter().position(|line| *line == name).unwrap();
+        lines[at + 1].to_owned()
+    };
+    (field("last-generated-id"), field("entries-added"), field("length"))
+}
+
+const STREAM: &str = "portcullis:{0}:revocations";
+
+/// Revokes so many tokens.
+async fn revoke_some(store: &dyn Store, count: usize) {
+    for _ in 0..count {
+        store.revoke(&subject("alice"), Jti::random(), NOW.after(secs(60)), NOW).await.unwrap();
+    }
+}
+
+/// What a gap relies on.
+#[tokio::test]
+async fn trimming_and_deleting_change_neither_the_count_nor_the_last_id() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    revoke_some(&store, 6).await;
+    let (last, added, _) = extent(&server);
+    assert_eq!(added, "6");
+    for (command, left) in [
+        (["XTRIM", STREAM, "MAXLEN", "4"], "4"),
+        (["XTRIM", STREAM, "MINID", last.as_str()], "1"),
+        (["XDEL", STREAM, last.as_str(), "0-1"], "0"),
+    ] {
+        server.ask(&command);
+        assert_eq!(extent(&server), (last.clone(), added.clone(), left.to_owned()), "{command:?}");
+    }
+    revoke_some(&store, 1).await;
+    assert_eq!(extent(&server).1, "7");
+}
+
+/// A reader that has read to the end of a store in which three tokens are revoked, and the store.
+async fn reader(server: &RedisServer) -> (Arc<dyn Store>, Partition, Cursor) {
+    let store: Arc<dyn Store> = Arc::new(connect(server, secs(5)).await);
+    let here = store.partition(&subject("alice"));
+    revoke_some(&*store, 3).await;
+    let Next::Changes(cursor) = store.snapshot(here, None).await.unwrap().next else { panic!("three are one page") };
+    (store, here, cursor)
+}
+
+#[tokio::test]
+async fn what_a_reader_has_missed_is_a_gap_and_what_it_has_read_is_not() {
+    let trims: [(&str, fn(&RedisServer) -> String); 3] = [
+        ("trimmed by length", |server| server.ask(&["XTRIM", STREAM, "MAXLEN", "0"])),
+        ("trimmed by age", |server| server.ask(&["XTRIM", STREAM, "MINID", "99999999999999-0"])),
+        ("deleted", |server| server.ask(&["XDEL", STREAM, &extent(server).0])),
+    ];
+    for (name, trim) in trims {
+        let server = RedisServer::start();
+        let (store, here, cursor) = reader(&server).await;
+        let trim = || trim(&server);
+        trim();
+        let nothing = store.changes(here, &cursor).await.unwrap();
+        assert!(
+            matches!(nothing, Changes::Next { ref revocations, more: false, .. } if revocations.is_empty()),
+            "{name}"
+        );
+        revoke_some(&*store, 1).await;
+        trim();
+        assert_eq!(store.changes(here, &cursor).await.unwrap(), Changes::Gap(Gap::Trimmed), "{name}");
+        revoke_some(&*store, 1).await;
+        assert_eq!(store.changes(here, &cursor).await.unwrap(), Changes::Gap(Gap::Trimmed), "{name}: and it stays one");
+    }
+}
+
+#[tokio::test]
+async fn a_flushed_redis_is_a_gap_however_much_was_added_since() {
+    for added in 0..5 {
+        let server = RedisServer::start();
+        let (store, here, cursor) = reader(&server).await;
+        server.ask(&["FLUSHALL"]);
+        revoke_some(&*store, added).await;
+        let changes = store.changes(here, &cursor).await.unwrap();
+        assert!(matches!(changes, Changes::Gap(Gap::Lost | Gap::Trimmed)), "{added}: {changes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_made_anew_is_a_gap() {
+    let mut server = RedisServer::start();
+    let (store, here, cursor) = reader(&server).await;
+    server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    let anew = eventually(async || store.changes(here, &cursor).await).await;
+    assert_eq!(anew, Changes::Gap(Gap::Reconnected), "to the same server, though that can't be told");
+    server.stop();
+    server.start_again();
+    let restarted = eventually(async || store.changes(here, &cursor).await).await;
+    assert_eq!(restarted, Changes::Gap(Gap::Reconnected));
+}
+
+#[tokio::test]
+async fn an_entry_that_is_none_is_corrupt_and_not_passed_over() {
+    let server = RedisServer::start();
+    let (store, here, cursor) = reader(&server).await;
+    server.ask(&["XADD", STREAM, "*", "kind", "token", "jti", "x", "until", "1"]);
+    for _ in 0..2 {
+        let read = store.changes(here, &cursor).await;
+        assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_long_over_leaves_the_blacklist() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    let alice = subject("alice");
+    let (now, jti) = (portcullis::clock::Clock::system().now(), Jti::random());
+    let long_ago = now.before(Duration::from_hours(1));
+    for _ in 0..50 {
+        store.revoke(&alice, Jti::random(), long_ago.after(secs(60)), long_ago).await.unwrap();
+    }
+    let count = || server.ask(&["ZCARD", "portcullis:{0}:blacklist"]).trim().to_owned();
+    assert_eq!(count(), "50", "by the clock of whoever revokes it is not over");
+    store.revoke(&alice, jti, now.after(secs(60)), now).await.unwrap();
+    assert_eq!(count(), "1");
+    store.revoke(&alice, Jti::random(), now.after(secs(60)), now.after(Duration::from_hours(9))).await.unwrap();
+    assert_eq!(count(), "2", "a clock that is ahead sweeps nothing that matters to others");
 }

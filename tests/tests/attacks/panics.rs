@@ -9,10 +9,11 @@ use portcullis::app::App;
 use portcullis::auth::keys::SigningKey;
 use portcullis::clock::{Clock, Timestamp};
 use portcullis::config;
-use portcullis::ids::{Jti, PartitionCount, SessionId, Subject};
+use portcullis::ids::{Jti, Partition, PartitionCount, SessionId, Subject};
 use portcullis::limit::{Backoff, Decision};
 use portcullis::policy::Grants;
 use portcullis::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
+use portcullis::store::feed::{Changes, Cursor, Feed, Page, Place, Revocation};
 use portcullis::store::{
     Check, Ending, KeyPurpose, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take,
 };
@@ -56,9 +57,30 @@ fn fault() -> ! {
 }
 
 #[async_trait]
+impl Feed for Faulty {
+    async fn changes(&self, _: Partition, _: &Cursor) -> Result<Changes, StoreError> {
+        fault()
+    }
+
+    async fn snapshot(&self, _: Partition, _: Option<&Place>) -> Result<Page, StoreError> {
+        fault()
+    }
+
+    async fn restore(
+        &self,
+        _: Partition,
+        _: &[Revocation],
+        _: Memory,
+        _: Timestamp,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        fault()
+    }
+}
+
+#[async_trait]
 impl Store for Faulty {
     fn partitions(&self) -> PartitionCount {
-        fault()
+        PartitionCount::ONE
     }
     async fn ping(&self) -> Result<Duration, StoreError> {
         fault()

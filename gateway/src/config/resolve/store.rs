@@ -13,6 +13,9 @@ const CONNECTIONS: u32 = 4;
 const STREAM_INTERVAL: Duration = Duration::from_secs(1);
 const SHORTEST_STREAM_INTERVAL: Duration = Duration::from_millis(50);
 const LONGEST_STREAM_INTERVAL: Duration = Duration::from_mins(1);
+const MAX_STALENESS: Duration = Duration::from_secs(2);
+const SHORTEST_STALENESS: Duration = Duration::from_millis(250);
+const LONGEST_STALENESS: Duration = Duration::from_mins(1);
 const PREFIX: &str = "portcullis";
 const SCHEMES: [&str; 3] = ["redis://", "rediss://", "redis-sentinel://"];
 const KINDS: &str = r#"write "embedded:data/portcullis.db", "redis://HOST:6379", or { env = "REDIS_URL" }"#;
@@ -97,15 +100,19 @@ fn prefix(value: &Value<'_>) -> Read<String> {
     })
 }
 
-/// Reads `[revocation]`, whose one mode has nothing to keep yet. A revocation is `remembered` for so long, if that
-/// could be read.
+/// Reads `[revocation]`. A revocation is `remembered` for so long, if that could be read.
 pub(super) fn revocation(table: &mut Table<'_>, remembered: Option<Duration>) -> Read<Revocation> {
     let longest =
         remembered.map_or(LONGEST_STREAM_INTERVAL, |remembered| (remembered / 2).min(LONGEST_STREAM_INTERVAL));
-    let mode = table.or("mode", mode, ());
+    let is_replicated = table.or("mode", is_replicated, false);
+    let max_staleness = table.optional("max_staleness", max_staleness);
     let interval = table.or("stream_interval", |value| stream_interval(value, longest), longest.min(STREAM_INTERVAL));
-    mode?;
-    Ok(Revocation { stream_interval: interval? })
+    let max_staleness = match (is_replicated?, max_staleness?) {
+        (true, bound) => Some(bound.unwrap_or(MAX_STALENESS)),
+        (false, None) => None,
+        (false, Some(_)) => return Err(table.refuse("max_staleness is for mode = \"replicated\"; leave it out")),
+    };
+    Ok(Revocation { max_staleness, stream_interval: interval? })
 }
 
 /// Short, since an open stream outlives its session by about this; not too short, since each gateway asks so often.
@@ -124,10 +131,20 @@ fn stream_interval(value: &Value<'_>, longest: Duration) -> Read<Duration> {
     }
 }
 
-fn mode(value: &Value<'_>) -> Read<()> {
+fn is_replicated(value: &Value<'_>) -> Read<bool> {
     value.parse(|raw| match raw {
-        "every_request" => Ok(()),
-        "replicated" => Err(Wrong("mode \"replicated\" is not there yet; write \"every_request\"".to_owned())),
-        _ => Err(Wrong(hints::unknown("mode", raw, ["every_request"].into_iter()))),
+        "every_request" => Ok(false),
+        "replicated" => Ok(true),
+        _ => Err(Wrong(hints::unknown("mode", raw, ["every_request", "replicated"].into_iter()))),
     })
+}
+
+/// Long enough for a Redis that is slow for a moment; short, since a token may outlive its revocation by this.
+fn max_staleness(value: &Value<'_>) -> Read<Duration> {
+    let span = values::duration(value)?;
+    if (SHORTEST_STALENESS..=LONGEST_STALENESS).contains(&span) {
+        return Ok(span);
+    }
+    let (shortest, longest) = (values::shown(SHORTEST_STALENESS), values::shown(LONGEST_STALENESS));
+    Err(value.refuse(format_args!("write \"{shortest}\" to \"{longest}\"")))
 }

@@ -93,11 +93,23 @@ impl Endpoints {
             Leaver::Holder(subject, sid) => (subject, *sid),
         };
         let ending = scope.ending(sid);
-        let ended = self.auth.store.end(subject, ending, Cause::LoggedOut, self.memory(), now).await?;
+        let ended = self.auth.store.end(subject, ending, Cause::LoggedOut, self.memory(), now).await;
+        let ended = ended.inspect_err(|_| self.void_here(scope, leaver, now))?;
         self.void_presented(scope, leaver, now).await?;
         self.auth.metrics.sessions_ended(scope.name(), ended);
         info!(target: "auth", %subject, session = %sid, scope = scope.name(), ended, "logged out");
         Ok(())
+    }
+
+    /// Has this gateway refuse the session, for [`Scope::This`], though the store could not be told. It will be when it
+    /// can be: whoever hears of a 503 tries again, but may not get to it.
+    fn void_here(&self, scope: Scope, leaver: &Leaver, now: Timestamp) {
+        let Scope::This = scope else { return };
+        let sid = match leaver {
+            Leaver::Known(known) => known.sid,
+            Leaver::Holder(_, sid) => *sid,
+        };
+        self.auth.follower.void(sid, now.after(self.memory().access_life));
     }
 
     /// Blacklists the access token that was presented, for [`Scope::This`]: it may outlive its session, which

@@ -9,9 +9,39 @@ use sqlx::{Row as _, SqliteConnection};
 use super::rows::{self, failure};
 use super::sessions::user;
 use crate::clock::Timestamp;
-use crate::ids::Subject;
+use crate::ids::{Jti, SessionId, Subject};
 use crate::session::UserState;
 use crate::store::{Check, Stand, StoreError};
+
+const LISTED: &str = "
+    SELECT EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND name = ?1 AND until > ?3)
+        OR EXISTS (SELECT 1 FROM revocations WHERE kind = 'token' AND name = ?2 AND until > ?3)";
+
+/// A row that is replaced is given a new `seq`.
+const LIST: &str = "
+    INSERT OR REPLACE INTO revocations (kind, name, until) VALUES (?1, ?2,
+        max(?3, ifnull((SELECT until FROM revocations WHERE kind = ?1 AND name = ?2), ?3)))";
+
+const LIST_USER: &str = "
+    INSERT OR REPLACE INTO revocations (kind, name, until, epoch, disabled)
+    SELECT 'user', subject, iif(disabled, 9223372036854775807, ?2), epoch, disabled FROM users WHERE subject = ?1";
+
+/// What can be refused by its id.
+#[derive(Clone, Copy)]
+pub(super) enum Listed {
+    Token(Jti),
+    Session(SessionId),
+}
+
+impl Listed {
+    /// Its kind and name in the table.
+    fn row(self) -> (&'static str, String) {
+        match self {
+            Self::Token(jti) => ("token", jti.to_string()),
+            Self::Session(sid) => ("session", sid.to_string()),
+        }
+    }
+}
 
 /// What [`Check`] asks of a token, owned, so that it can move into a transaction.
 pub(super) struct Question {
@@ -31,41 +61,54 @@ impl From<&Check<'_>> for Question {
 impl Question {
     /// Whether the token, its session and its user all stand.
     pub(super) async fn stands(self, connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, StoreError> {
-        let revoked: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM blacklist WHERE id IN (?1, ?2) AND until > ?3)")
-                .bind(&self.sid)
-                .bind(&self.jti)
-                .bind(now.as_micros())
-                .fetch_one(&mut *connection)
-                .await
-                .map_err(failure)?;
+        let revoked: bool = sqlx::query_scalar(LISTED)
+            .bind(&self.sid)
+            .bind(&self.jti)
+            .bind(now.as_micros())
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(failure)?;
         let user = user(connection, &self.subject).await?;
         Ok(!revoked && !user.disabled && user.epoch <= self.epoch)
     }
 }
 
-/// Which of `stands` stand: two questions, however many they are.
+/// Which of `stands` stand: three questions, however many they are.
 pub(super) async fn standing(
     reader: &mut SqliteConnection,
     stands: &[Stand<'_>],
     now: Timestamp,
 ) -> Result<Vec<bool>, StoreError> {
-    let ids: Vec<_> = stands.iter().map(|stand| [stand.sid.to_string(), stand.jti.to_string()]).collect();
-    let revoked: HashSet<String> =
-        sqlx::query_scalar("SELECT id FROM blacklist WHERE until > ?1 AND id IN (SELECT value FROM json_each(?2))")
-            .bind(now.as_micros())
-            .bind(json!(ids.as_flattened()).to_string())
-            .fetch_all(&mut *reader)
-            .await
-            .map_err(failure)?
-            .into_iter()
-            .collect();
+    let (sids, jtis): (Vec<_>, Vec<_>) =
+        stands.iter().map(|stand| (stand.sid.to_string(), stand.jti.to_string())).unzip();
+    let ended = listed(reader, "session", &sids, now).await?;
+    let revoked = listed(reader, "token", &jtis, now).await?;
     let users = users(reader, stands).await?;
-    let stands_still = |(stand, ids): (&Stand<'_>, &[String; 2])| {
+    let stands_still = |(stand, (sid, jti)): (&Stand<'_>, (&String, &String))| {
         let user = users.get(stand.subject.as_str()).copied().unwrap_or_default();
-        !ids.iter().any(|id| revoked.contains(id)) && !user.disabled && user.epoch <= stand.epoch
+        !ended.contains(sid) && !revoked.contains(jti) && !user.disabled && user.epoch <= stand.epoch
     };
-    Ok(stands.iter().zip(&ids).map(stands_still).collect())
+    Ok(stands.iter().zip(sids.iter().zip(&jtis)).map(stands_still).collect())
+}
+
+/// Those of `names` that are listed.
+async fn listed(
+    reader: &mut SqliteConnection,
+    kind: &str,
+    names: &[String],
+    now: Timestamp,
+) -> Result<HashSet<String>, StoreError> {
+    let found: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM revocations
+         WHERE kind = ?1 AND name IN (SELECT value FROM json_each(?2)) AND until > ?3",
+    )
+    .bind(kind)
+    .bind(json!(names).to_string())
+    .bind(now.as_micros())
+    .fetch_all(reader)
+    .await
+    .map_err(failure)?;
+    Ok(found.into_iter().collect())
 }
 
 /// The users of `stands` whose state is not the default.
@@ -87,16 +130,27 @@ async fn users(reader: &mut SqliteConnection, stands: &[Stand<'_>]) -> Result<Ha
     rows.iter().map(state).collect()
 }
 
-/// Refuses whatever carries `id` until `until`. A later end stands.
-pub(super) async fn blacklist(tx: &mut SqliteConnection, id: &str, until: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO blacklist (id, until) VALUES (?1, ?2)
-         ON CONFLICT (id) DO UPDATE SET until = max(until, excluded.until)",
-    )
-    .bind(id)
-    .bind(until.as_micros())
-    .execute(tx)
-    .await
-    .map_err(failure)?;
+/// Refuses what is `listed` until then. A later end stands.
+pub(super) async fn list(tx: &mut SqliteConnection, listed: Listed, until: Timestamp) -> Result<(), StoreError> {
+    let (kind, name) = listed.row();
+    sqlx::query(LIST).bind(kind).bind(name).bind(until.as_micros()).execute(tx).await.map_err(failure)?;
+    Ok(())
+}
+
+/// When what is `listed` is over, if it is.
+pub(super) async fn until(tx: &mut SqliteConnection, listed: Listed) -> Result<Option<Timestamp>, StoreError> {
+    let (kind, name) = listed.row();
+    let question = sqlx::query_scalar("SELECT until FROM revocations WHERE kind = ?1 AND name = ?2");
+    let until = question.bind(kind).bind(name).fetch_optional(tx).await.map_err(failure)?;
+    Ok(until.map(Timestamp::from_micros))
+}
+
+/// Tells of the user's state as it is now; from `until` on it matters no more, unless they are disabled.
+pub(super) async fn list_user(
+    tx: &mut SqliteConnection,
+    subject: &Subject,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(LIST_USER).bind(subject.as_str()).bind(until.as_micros()).execute(tx).await.map_err(failure)?;
     Ok(())
 }

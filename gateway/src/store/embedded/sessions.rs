@@ -3,7 +3,7 @@
 
 use sqlx::{Row as _, SqliteConnection};
 
-use super::revocation::blacklist;
+use super::revocation::{self, Listed};
 use super::rows::{self, failure};
 use crate::clock::Timestamp;
 use crate::ids::{SessionId, Subject};
@@ -100,7 +100,7 @@ impl End {
             }
         }
         if ending == Ending::All {
-            raise_epoch(tx, &subject, cause, now).await?;
+            raise_epoch(tx, &subject, cause, memory, now).await?;
         }
         Ok(ended)
     }
@@ -114,7 +114,7 @@ async fn finish(
     until: Timestamp,
 ) -> Result<(), StoreError> {
     forget(tx, session.id, cause, session.expires_at).await?;
-    blacklist(tx, &session.id.to_string(), until).await
+    revocation::list(tx, Listed::Session(session.id), until).await
 }
 
 /// The session of this name, however old.
@@ -159,6 +159,8 @@ pub(super) async fn set_disabled(
     tx: &mut SqliteConnection,
     subject: &Subject,
     disabled: bool,
+    memory: Memory,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO users (subject, epoch, disabled) VALUES (?1, 0, ?2)
@@ -166,19 +168,31 @@ pub(super) async fn set_disabled(
     )
     .bind(subject.as_str())
     .bind(disabled)
-    .execute(tx)
+    .execute(&mut *tx)
     .await
     .map_err(failure)?;
-    Ok(())
+    revocation::list_user(tx, subject, now.after(memory.access_life)).await
 }
 
 async fn raise_epoch(
     tx: &mut SqliteConnection,
     subject: &Subject,
     cause: Cause,
+    memory: Memory,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let epoch = user(tx, subject).await?.next_epoch(now);
+    set_epoch(tx, subject, epoch, cause).await?;
+    revocation::list_user(tx, subject, now.after(memory.access_life)).await
+}
+
+/// Gives the user this epoch.
+pub(super) async fn set_epoch(
+    tx: &mut SqliteConnection,
+    subject: &Subject,
+    epoch: u64,
+    cause: Cause,
+) -> Result<(), StoreError> {
     let epoch = i64::try_from(epoch).map_err(|_| corrupt("an epoch past all counting"))?;
     sqlx::query(
         "INSERT INTO users (subject, epoch, disabled, cause) VALUES (?1, ?2, 0, ?3)
@@ -216,7 +230,12 @@ async fn save(tx: &mut SqliteConnection, session: &Session) -> Result<(), StoreE
 
 /// Removes a session and notes why, for whoever comes with a refresh token of it before `over`, when it had
 /// ended by itself.
-async fn forget(tx: &mut SqliteConnection, sid: SessionId, cause: Cause, over: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn forget(
+    tx: &mut SqliteConnection,
+    sid: SessionId,
+    cause: Cause,
+    over: Timestamp,
+) -> Result<(), StoreError> {
     let sid = sid.to_string();
     sqlx::query("DELETE FROM sessions WHERE sid = ?1").bind(&sid).execute(&mut *tx).await.map_err(failure)?;
     sqlx::query("INSERT OR REPLACE INTO ended (sid, cause, until) VALUES (?1, ?2, ?3)")

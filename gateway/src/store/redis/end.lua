@@ -11,7 +11,7 @@ redis.call('ZREMRANGEBYSCORE', sessions, '-inf', whole(now)) -- they ended by th
 local ended = 0
 local function finish(one, expires_at)
     forget(one, sessions, cause, now, tonumber(expires_at))
-    blacklist(one, now, till)
+    blacklist('session', one, now, till)
     if ending == 'this' or ending == 'others' then
         announce(life, 'kind', 'session', 'sub', sub, 'sid', one, 'until', whole(till), 'cause', cause)
     end
@@ -41,6 +41,7 @@ if ending == 'all' or ending == 'disable' then
         redis.call('HSET', user, 'disabled', '1')
     end
     local disabled = redis.call('HGET', user, 'disabled') or '0'
+    blacklist('user', sub, now, disabled == '1' and math.huge or till)
     -- One entry for all of them: every token of the user has an older epoch.
     announce(life, 'kind', 'user', 'sub', sub, 'epoch', whole(epoch), 'disabled', disabled, 'cause', cause)
 end

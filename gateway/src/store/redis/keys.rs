@@ -9,10 +9,11 @@ use crate::store::{KeyPurpose, Take};
 
 /// Names keys under one prefix.
 ///
-/// Two kinds of key never go away by themselves. A user's hash, which exists only once they logged out
+/// Three kinds of key never go away by themselves. A user's hash, which exists only once they logged out
 /// everywhere or were disabled: if its epoch fell back to zero, the next "log out everywhere" would pass
-/// tokens that were issued under a higher one. And the stream of revocations, which is trimmed instead:
-/// a reader could not tell a stream that began anew from one it has read to its end.
+/// tokens that were issued under a higher one. The blacklist, which loses what was over long ago whenever
+/// something is added. And the stream of revocations, which is trimmed instead: a reader could not tell a
+/// stream that began anew from one it has read to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: String,
@@ -40,12 +41,14 @@ impl Keys {
         self.within(partition, "sessions", subject)
     }
 
-    pub(super) fn blacklisted_token(&self, partition: Partition, jti: Jti) -> String {
-        self.within(partition, "blacklist", jti)
+    /// All that is revoked: see [`token`] and [`session`].
+    pub(super) fn blacklist(&self, partition: Partition) -> String {
+        format!("{}:blacklist", self.base(partition))
     }
 
-    pub(super) fn blacklisted_session(&self, partition: Partition, sid: SessionId) -> String {
-        self.within(partition, "blacklist", sid)
+    /// What was revoked, in order.
+    pub(super) fn revocations(&self, partition: Partition) -> String {
+        format!("{}:revocations", self.base(partition))
     }
 
     /// A limit by user: it is taken by the script that checks the user's token.
@@ -71,6 +74,16 @@ impl Keys {
     fn within(&self, partition: Partition, kind: &str, name: impl Display) -> String {
         format!("{}:{{{}}}:{kind}:{name}", self.prefix, partition.number())
     }
+}
+
+/// A token's entry in the blacklist.
+pub(super) fn token(jti: Jti) -> String {
+    format!("token:{jti}")
+}
+
+/// A session's entry in the blacklist.
+pub(super) fn session(sid: SessionId) -> String {
+    format!("session:{sid}")
 }
 
 #[cfg(test)]
@@ -100,8 +113,8 @@ mod tests {
                 keys.user(partition, &subject),
                 keys.session(sid),
                 keys.sessions(partition, &subject),
-                keys.blacklisted_session(partition, sid),
-                keys.blacklisted_token(partition, Jti::random()),
+                keys.blacklist(partition),
+                keys.revocations(partition),
                 keys.user_limit(partition, &take),
                 keys.base(partition),
             ] {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use fred::clients::{Client, Pool};
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, LuaInterface};
+use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
 use fred::types::Value;
-use tokio::sync::watch;
+use fred::types::config::Server;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -41,8 +42,14 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Begins to connect. Waits a moment for the first answer, but goes on without it.
-    pub(super) async fn open(url: &Secret, timeout: Duration, connections: usize) -> Result<Self, StoreError> {
+    /// Begins to connect. Waits a moment for the first answer, but goes on without it. How Redis is gets logged if
+    /// nobody else does that.
+    pub(super) async fn open(
+        url: &Secret,
+        timeout: Duration,
+        connections: usize,
+        is_logged: bool,
+    ) -> Result<Self, StoreError> {
         let config = settings::server(url)?;
         let is_cluster = config.server.is_clustered();
         let pool = Pool::new(
@@ -56,7 +63,7 @@ impl Link {
         let signs = Signs::new();
         let mut sampled = signs.sample.subscribe();
         let (clients, shown) = (pool.clone(), Arc::clone(&signs));
-        let watch = move || pulse::watch(clients.clone(), timeout, Arc::clone(&shown));
+        let watch = move || pulse::watch(clients.clone(), timeout, Arc::clone(&shown), is_logged);
         let watcher = tokio::spawn(panics::again(|| {}, watch));
         let first = sampled.wait_for(Option::is_some);
         let _ = tokio::time::timeout(FIRST_ANSWER, first).await;
@@ -69,6 +76,11 @@ impl Link {
 
     pub(super) fn health(&self) -> watch::Receiver<Health> {
         self.signs.health.subscribe()
+    }
+
+    /// Tells whenever a connection was made anew, before anything is sent over it.
+    pub(super) fn reconnections(&self) -> broadcast::Receiver<Server> {
+        self.pool.next().reconnect_rx()
     }
 
     pub(super) async fn ping(&self) -> Result<Duration, StoreError> {

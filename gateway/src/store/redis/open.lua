@@ -37,7 +37,7 @@ if too_many > 0 then
     for i = 1, too_many do
         local one = oldest[i]
         forget(one.sid, sessions, 'evicted', now, tonumber(live[one.place + 1]))
-        blacklist(one.sid, now, now + life)
+        blacklist('session', one.sid, now, now + life)
         announce(life, 'kind', 'session', 'sub', sub, 'sid', one.sid, 'until', whole(now + life), 'cause', 'evicted')
     end
 end

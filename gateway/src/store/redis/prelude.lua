@@ -29,12 +29,22 @@ local function keep(key, now, moment)
     end
 end
 
-local function blacklist(id, now, till)
-    local key = base .. ':blacklist:' .. id
-    local before = redis.call('GET', key)
-    if not before or tonumber(before) < till then
-        redis.call('SET', key, whole(till), 'KEEPTTL')
-        keep(key, now, till)
+-- All that is revoked: 'token:<jti>', 'session:<sid>' and 'user:<sub>' by the moment from which on it matters no
+-- more, `math.huge` for a user who is disabled.
+local list = base .. ':blacklist'
+
+-- Lists `name` until `till`. A later end stands, but for users, of whom only the last word counts. What was over long
+-- ago, by both clocks, goes: more at once than a write adds as a rule.
+local function blacklist(kind, name, now, till)
+    if kind == 'user' then
+        redis.call('ZADD', list, whole(till), 'user:' .. name)
+    else
+        redis.call('ZADD', list, 'GT', whole(till), kind .. ':' .. name)
+    end
+    local long_ago = whole(math.min(now, clock) - MARGIN * 1000)
+    local over = redis.call('ZRANGE', list, '-inf', long_ago, 'BYSCORE', 'LIMIT', 0, 100)
+    if #over > 0 then
+        redis.call('ZREM', list, unpack(over))
     end
 end
 

@@ -82,7 +82,7 @@ impl Drop for Connection {
 }
 
 /// Runs until it is dropped.
-pub(super) async fn watch(pool: Pool, patience: Duration, signs: Arc<Signs>) {
+pub(super) async fn watch(pool: Pool, patience: Duration, signs: Arc<Signs>, is_logged: bool) {
     let mut connections: Vec<Connection> = pool
         .clients()
         .iter()
@@ -94,7 +94,7 @@ pub(super) async fn watch(pool: Pool, patience: Duration, signs: Arc<Signs>) {
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut was_up = None;
     let mut is_first = true;
-    let mut policy_checked = false;
+    let mut policy_checked = !is_logged;
     loop {
         tokio::select! {
             _ = period.tick() => {}
@@ -107,7 +107,7 @@ pub(super) async fn watch(pool: Pool, patience: Duration, signs: Arc<Signs>) {
         // The first ping comes before the first connection: that is no news.
         let is_news = was_up != Some(is_up) && (is_up || !is_first);
         is_first = false;
-        if is_news {
+        if is_news && is_logged {
             let last = errors.try_recv().ok().map(|(error, _)| cause(&error));
             report(is_up, last.as_deref().unwrap_or("no connection yet"));
             was_up = Some(is_up);

@@ -61,6 +61,6 @@ end
 -- RFC 9700 section 4.14.2: we cannot tell thief from owner, so nobody keeps it.
 local ended = answer('reused')
 forget(sid, sessions, 'reused', now, tonumber(session.expires_at))
-blacklist(sid, now, now + life)
+blacklist('session', sid, now, now + life)
 announce(life, 'kind', 'session', 'sub', session.sub, 'sid', sid, 'until', whole(now + life), 'cause', 'reused')
 return ended

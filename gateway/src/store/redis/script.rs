@@ -39,12 +39,22 @@ pub(super) struct Scripts {
     pub(super) sessions: Script,
     pub(super) login_failed: Script,
     pub(super) found_keys: Script,
+    pub(super) changes: Script,
+    pub(super) snapshot: Script,
+    pub(super) restore: Script,
 }
 
 /// A script that has a deadline, and the functions shared by those.
 macro_rules! in_time {
     ($file:literal) => {
         Script::new(concat!(include_str!("prelude.lua"), include_str!($file)))
+    };
+}
+
+/// A script that reads the stream of revocations.
+macro_rules! following {
+    ($file:literal) => {
+        Script::new(concat!(include_str!("stream.lua"), include_str!($file)))
     };
 }
 
@@ -69,6 +79,9 @@ impl Scripts {
             sessions: Script::new(include_str!("sessions.lua")),
             login_failed: Script::new(include_str!("login_failed.lua")),
             found_keys: Script::new(include_str!("found_keys.lua")),
+            changes: following!("changes.lua"),
+            snapshot: following!("snapshot.lua"),
+            restore: in_time!("restore.lua"),
         }
     }
 }

@@ -1,8 +1,9 @@
 -- Which of many tokens still stand: for each what check.lua decides.
--- KEYS: blacklist entries of each token and of its session, then the user of each.
--- ARGV: now, then the epoch of each token. Returns {'standing', then 1 or 0 for each}.
-local now, count = tonumber(ARGV[1]), #ARGV - 1
-local entries = redis.call('MGET', unpack(KEYS, 1, 2 * count))
+-- KEYS: the blacklist, then the user of each.
+-- ARGV: now, then the epoch of each token, then the entries of each token and of its session.
+-- Returns {'standing', then 1 or 0 for each}.
+local now, count = tonumber(ARGV[1]), #KEYS - 1
+local entries = redis.call('ZMSCORE', KEYS[1], unpack(ARGV, 2 + count))
 
 local function listed(entry)
     return entry and tonumber(entry) > now
@@ -10,7 +11,7 @@ end
 
 local answer = { 'standing' }
 for i = 1, count do
-    local state = redis.call('HMGET', KEYS[2 * count + i], 'epoch', 'disabled')
+    local state = redis.call('HMGET', KEYS[1 + i], 'epoch', 'disabled')
     local revoked = listed(entries[2 * i - 1])
         or listed(entries[2 * i])
         or state[2] == '1'

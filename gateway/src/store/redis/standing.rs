@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join_all;
 
 use super::args::moment;
-use super::{RedisStore, unknown};
+use super::{RedisStore, keys, unknown};
 use crate::clock::Timestamp;
 use crate::ids::Partition;
 use crate::store::text::corrupt;
@@ -39,12 +39,11 @@ impl RedisStore {
         stands: Vec<Stand<'_>>,
         now: Timestamp,
     ) -> Result<Vec<bool>, StoreError> {
-        let blacklisted = stands.iter().flat_map(|stand| {
-            [self.keys.blacklisted_token(partition, stand.jti), self.keys.blacklisted_session(partition, stand.sid)]
-        });
         let users = stands.iter().map(|stand| self.keys.user(partition, stand.subject));
-        let keys = blacklisted.chain(users).collect();
-        let args = std::iter::once(moment(now)).chain(stands.iter().map(|stand| stand.epoch.to_string())).collect();
+        let keys = std::iter::once(self.keys.blacklist(partition)).chain(users).collect();
+        let epochs = stands.iter().map(|stand| stand.epoch.to_string());
+        let entries = stands.iter().flat_map(|stand| [keys::token(stand.jti), keys::session(stand.sid)]);
+        let args = std::iter::once(moment(now)).chain(epochs).chain(entries).collect();
         let mut reply = self.link.run(&self.scripts.standing, keys, args).await?;
         let word = reply.text()?;
         if word != "standing" {

@@ -1,0 +1,46 @@
+-- Tells this Redis what it may have lost: nothing happens to what it knows.
+-- KEYS: the blacklist. ARGV[3..]: now, access_life, then for each: kind, name, until or epoch, disabled (of a user).
+-- Returns {'restored', then for each user: sub, epoch, disabled}.
+local now, life = tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local function restore_user(sub, epoch, disabled)
+    local key = base .. ':user:' .. sub
+    local state = redis.call('HMGET', key, 'epoch', 'disabled', 'cause')
+    if tonumber(state[1] or '0') >= tonumber(epoch) then
+        return state[1] or '0', state[2] or '0'
+    end
+    redis.call('HSET', key, 'epoch', epoch, 'disabled', disabled,
+        'cause', state[3] or (disabled == '1' and 'disabled' or 'revoked'))
+    blacklist('user', sub, now, disabled == '1' and math.huge or tonumber(epoch) + life)
+    announce(life, 'kind', 'user', 'sub', sub, 'epoch', epoch, 'disabled', disabled)
+    return epoch, disabled
+end
+
+-- A session that came back goes again.
+local function end_session(sid)
+    local session = redis.call('HMGET', base .. ':session:' .. sid, 'sub', 'expires_at')
+    if session[1] then
+        forget(sid, base .. ':sessions:' .. session[1], 'revoked', now, tonumber(session[2]))
+    end
+end
+
+local answer = { 'restored' }
+for i = 5, #ARGV, 4 do
+    local kind, name, number, disabled = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    if kind == 'user' then
+        local epoch, is_disabled = restore_user(name, number, disabled)
+        table.insert(answer, name)
+        table.insert(answer, epoch)
+        table.insert(answer, is_disabled)
+    else
+        local listed = redis.call('ZSCORE', list, kind .. ':' .. name)
+        if not listed or tonumber(listed) < tonumber(number) then
+            if kind == 'session' then
+                end_session(name)
+            end
+            blacklist(kind, name, now, tonumber(number))
+            announce(life, 'kind', kind, kind == 'session' and 'sid' or 'jti', name, 'until', number)
+        end
+    end
+end
+return answer
