@@ -24,7 +24,7 @@ use crate::config::{Config, Listener, StoreConfig};
 use crate::connection::PATIENCE;
 use crate::gateway::Gateway;
 use crate::gateway::snapshot::{Lasting, Snapshot};
-use crate::limiter::Limiter;
+use crate::limiter::{self, Limiter};
 use crate::listener::{Acceptor, Tls};
 use crate::metrics::{Metrics, ReloadOutcome};
 use crate::revocation::follower::Follower;
@@ -156,6 +156,7 @@ impl App {
         app.follow_revocations();
         app.renew_keys();
         app.watch_streams();
+        app.tidy_limits();
         app.watch_certificates();
         Ok(app)
     }
@@ -311,6 +312,18 @@ impl App {
             async move {
                 streams.look(&*store, snapshot.auth.tokens.memory().access_life, now).await;
                 snapshot.stream_interval
+            }
+        });
+    }
+
+    /// Keeps giving back what was leased of limits and is not needed.
+    fn tidy_limits(&self) {
+        let (limiter, clock) = (Arc::clone(&self.lasting.limiter), self.clock.clone());
+        self.every(Duration::ZERO, move || {
+            let (limiter, now) = (Arc::clone(&limiter), clock.now());
+            async move {
+                limiter.tidy(now).await;
+                limiter::TIDY
             }
         });
     }

@@ -190,6 +190,8 @@ impl Authenticator {
                 WithoutStore::Refuse => Err(Denied::Store(error)),
                 WithoutStore::SignatureOnly => self.limiter.take_locally(&takes, now, &mut outgoing.readings),
             },
-        }
+        }?;
+        // Only for a token that stands: one that was revoked uses up nothing of its user's.
+        self.limiter.take_leased_by_user(&route.limits, &known.subject, now, &mut outgoing.readings).await
     }
 }

@@ -24,7 +24,7 @@ use crate::identity::{self, Assertion};
 use crate::inbound::Inbound;
 use crate::inbound::client::Origin;
 use crate::journey::Journey;
-use crate::limiter::{Limiter, Uncounted};
+use crate::limiter::Uncounted;
 use crate::metrics::Metrics;
 use crate::overload::{Full, Rank};
 use crate::policy::{Permit, Policy};
@@ -134,8 +134,8 @@ impl Gateway {
             Target::Endpoint(Endpoint::Login | Endpoint::SignIn) => Uncounted::Refuse,
             Target::Endpoint(_) | Target::Upstream { .. } => Uncounted::CountLocally,
         };
-        let takes = Limiter::by_sender(route, request.client);
-        snapshot.limiter.take(&takes, uncounted, journey.now, &mut journey.outgoing.readings).await?;
+        let readings = &mut journey.outgoing.readings;
+        snapshot.limiter.take_by_sender(route, request.client, uncounted, journey.now, readings).await?;
         let caller = snapshot.auth.identify(route, request, journey.now, &mut journey.outgoing).await?;
         let may_stay = journey.place.as_ref().is_none_or(|place| snapshot.requests.lets_stay(place));
         if caller.known().is_none() && !may_stay {

@@ -7,6 +7,9 @@ use std::time::Duration;
 use crate::clock::{Timestamp, micros};
 use crate::ids::LimitId;
 
+/// More than the clocks of gateways differ, in microseconds.
+const CLOCKS_DIFFER: i64 = 10_000_000;
+
 /// How much is allowed: `burst` at once, refilled one every `interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -48,19 +51,37 @@ impl Quota {
     /// Takes one, where `tat` is the theoretical arrival time left by the last take.
     /// A refused take changes nothing, so a client that waits as told is always served.
     pub fn take(&self, tat: Option<Timestamp>, now: Timestamp) -> (Decision, Timestamp) {
+        let (Grant { granted, remaining, wait, reset }, tat) = self.lease(tat, 1, now);
+        (Decision { allowed: granted == 1, remaining, wait, reset }, tat)
+    }
+
+    /// Takes as many of `want` as are there: [`Quota::take`] so many times, until one is refused, in one step.
+    pub fn lease(&self, tat: Option<Timestamp>, want: u32, now: Timestamp) -> (Grant, Timestamp) {
         let now = now.as_micros();
-        // A state further ahead than the window can only stem from a clock that stepped back.
-        let base = tat.map_or(now, |tat| tat.as_micros().clamp(now, now.saturating_add(self.window_micros())));
-        let next = base.saturating_add(self.interval_micros);
-        let earliest = next.saturating_sub(self.window_micros());
-        if earliest > now {
-            let decision =
-                Decision { allowed: false, remaining: 0, wait: span(earliest - now), reset: span(base - now) };
-            return (decision, Timestamp::from_micros(base));
-        }
-        let remaining = u32::try_from((now - earliest) / self.interval_micros).unwrap_or(u32::MAX);
-        let decision = Decision { allowed: true, remaining, wait: Duration::ZERO, reset: span(next - now) };
-        (decision, Timestamp::from_micros(next))
+        let full = now.saturating_add(self.window_micros());
+        let base = match tat.map_or(now, Timestamp::as_micros) {
+            // So far ahead is only what a clock left that stepped back since. What is a little ahead stems from a gateway
+            // whose clock is, and if it were drawn back here, that one would find it refilled.
+            tat if tat > full.saturating_add(CLOCKS_DIFFER) => full,
+            tat => tat.max(now),
+        };
+        let room = u32::try_from((full - base) / self.interval_micros).unwrap_or(0);
+        let granted = want.min(room);
+        let next = base + i64::from(granted) * self.interval_micros;
+        let one_more = if granted < want { span(next + self.interval_micros - full) } else { Duration::ZERO };
+        let grant = Grant { granted, remaining: room - granted, wait: one_more, reset: span(next - now) };
+        (grant, Timestamp::from_micros(next))
+    }
+
+    /// Gives back so many that were leased and not used. What falls below the present moment is of no use to
+    /// anybody, since the next who takes begins at it: nobody ever finds more than the burst.
+    pub fn give_back(&self, tat: Timestamp, cells: u32) -> Timestamp {
+        Timestamp::from_micros(tat.as_micros().saturating_sub(self.span_of(cells)))
+    }
+
+    /// The time in which so many are refilled, in microseconds.
+    pub const fn span_of(&self, cells: u32) -> i64 {
+        self.interval_micros.saturating_mul(cells as i64)
     }
 }
 
@@ -79,6 +100,29 @@ pub struct Decision {
     pub wait: Duration,
     /// How long until the whole burst is there again.
     pub reset: Duration,
+}
+
+/// What became of a wish for several at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// How many may pass: all that were wanted, or as many as were there.
+    pub granted: u32,
+    /// How many more may come at once.
+    pub remaining: u32,
+    /// How long to wait until one more may pass; zero if all were granted.
+    pub wait: Duration,
+    /// How long until the whole burst is there again.
+    pub reset: Duration,
+}
+
+/// How a limit is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accuracy {
+    /// Each request asks the store.
+    #[default]
+    Exact,
+    /// Each gateway leases a share from the store, and asks again when that is used up.
+    Leased,
 }
 
 /// What a limit counts by.
@@ -103,6 +147,8 @@ pub struct Limit {
     pub quota: Quota,
     /// Counted by what.
     pub by: LimitBy,
+    /// Counted how.
+    pub accuracy: Accuracy,
 }
 
 /// The delay after failed logins: none for the first `free`, then doubling from `first` to `longest`.
@@ -162,6 +208,22 @@ mod tests {
     }
 
     #[test]
+    fn a_gateway_whose_clock_is_behind_does_not_refill_what_others_took() {
+        let quota = quota(10, 1, 5);
+        let ahead = NOW.after(Duration::from_millis(400));
+        let (taken, mut tat) = quota.lease(None, 9, ahead);
+        assert_eq!(taken.granted, 5);
+        for _ in 0..3 {
+            for now in [NOW, ahead] {
+                let (grant, next) = quota.lease(Some(tat), 9, now);
+                assert_eq!(grant.granted, 0);
+                tat = next;
+            }
+        }
+        assert_eq!(quota.take(Some(tat), NOW).0.wait, Duration::from_millis(500), "until the faster clock allows it");
+    }
+
+    #[test]
     fn a_quota_of_nothing_cannot_be_built() {
         let second = Duration::from_secs(1);
         assert_eq!(Quota::new(0, second, 1), None);
@@ -179,10 +241,46 @@ mod tests {
         assert_eq!(backoff.delay(u32::MAX), secs(60));
     }
 
+    #[test]
+    fn a_lease_is_as_many_takes_at_once() {
+        let quota = quota(60, 60, 5);
+        let (grant, tat) = quota.lease(None, 3, NOW);
+        assert_eq!((grant.granted, grant.remaining, grant.wait), (3, 2, Duration::ZERO));
+        let (grant, tat) = quota.lease(Some(tat), 3, NOW);
+        assert_eq!((grant.granted, grant.remaining, grant.wait), (2, 0, Duration::from_secs(1)), "what was there");
+        assert_eq!(grant.reset, quota.window());
+        let (none, unchanged) = quota.lease(Some(tat), 3, NOW);
+        assert_eq!((none.granted, unchanged), (0, tat));
+        let (grant, _) = quota.lease(Some(quota.give_back(tat, 2)), 9, NOW);
+        assert_eq!(grant.granted, 2, "what was given back is there for others");
+        let (grant, _) = quota.lease(Some(quota.give_back(tat, 5)), 9, NOW.after(Duration::from_secs(9)));
+        assert_eq!(grant.granted, 5, "and never more than the burst");
+    }
+
     mod properties {
         use super::*;
 
         proptest! {
+            #[test]
+            fn a_lease_agrees_with_takes_one_by_one(
+                tat in prop::option::of(-5_000_000_i64..5_000_000), want in 0_u32..12, burst in 1_u32..10,
+            ) {
+                let quota = quota(10, 3, burst);
+                let mut one_by_one = tat.map(|tat| Timestamp::from_micros(NOW.as_micros() + tat));
+                let (grant, next) = quota.lease(one_by_one, want, NOW);
+                let mut last = None;
+                for _ in 0..want {
+                    let (decision, tat) = quota.take(one_by_one, NOW);
+                    one_by_one = Some(tat);
+                    if !decision.allowed { break }
+                    last = Some((decision.remaining, decision.reset, tat));
+                }
+                if let Some((remaining, reset, tat)) = last {
+                    prop_assert_eq!((grant.remaining, grant.reset, next), (remaining, reset, tat));
+                }
+                prop_assert_eq!(grant.granted < want, grant.wait > Duration::ZERO);
+            }
+
             #[test]
             fn no_window_admits_more_than_the_burst_and_its_refill(
                 gaps in prop::collection::vec(0_i64..400_000, 1..200), burst in 1_u32..20,

@@ -1,24 +1,30 @@
-//! Limits at work: what a request counts against, the store that counts, and a local share for when it
-//! can't. Decisions become `RateLimit` headers and refusals here; the arithmetic is `limit.rs`.
+//! Limits at work: what a request counts against, the store that counts or leases, and a local share for when
+//! it can't. Decisions become `RateLimit` headers and refusals here; the arithmetic is `limit.rs`.
 //! Nothing here decides what a limit's loss means for a login, which fails closed.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 
 use crate::clock::Timestamp;
 use crate::ids::{LimitId, Subject};
-use crate::limit::{Decision, Limit, LimitBy, Quota};
+use crate::limit::{Accuracy, Decision, Limit, LimitBy, Quota};
 use crate::metrics::{LimitOutcome, Metrics};
 use crate::problem::Denied;
 use crate::routing::Route;
-use crate::store::{Store, StoreError, Take};
+use crate::store::{Counted, Store, StoreError, Take};
 
+mod leases;
 mod local;
+mod share;
+mod whom;
 
+use leases::Leases;
 pub use local::LocalCounts;
+pub use whom::{Subscriber, Whom};
 
 /// What a limit said of this request, for its headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +43,13 @@ pub enum Uncounted {
     Refuse,
 }
 
+/// How often [`Limiter::tidy`] is to be called.
+pub const TIDY: Duration = Duration::from_millis(100);
+
 /// Takes limits.
 pub struct Limiter {
     store: Arc<dyn Store>,
+    leases: Arc<Leases>,
     local: LocalCounts,
     metrics: Arc<Metrics>,
 }
@@ -47,20 +57,76 @@ pub struct Limiter {
 impl Limiter {
     /// Counts in `store`.
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
-        Self { store, local: LocalCounts::default(), metrics }
+        let leases = Arc::new(Leases::new(Arc::clone(&store), Arc::clone(&metrics)));
+        Self { store, leases, local: LocalCounts::default(), metrics }
     }
 
-    /// What `route` counts before the caller is known: by address, and all together.
-    pub fn by_sender(route: &Route, client: IpAddr) -> Vec<Take> {
+    /// Takes what `route` counts before the caller is known: by address, and all together. What is leased comes
+    /// first, since it costs least.
+    pub async fn take_by_sender(
+        &self,
+        route: &Route,
+        client: IpAddr,
+        uncounted: Uncounted,
+        now: Timestamp,
+        readings: &mut Vec<Reading>,
+    ) -> Result<(), Denied> {
+        for limit in leased(&route.limits) {
+            match limit.by {
+                LimitBy::Address => self.take_leased(limit, Whom::Address(client.into()), now, readings).await?,
+                LimitBy::Route => self.take_leased(limit, Whom::Route(&route.id), now, readings).await?,
+                LimitBy::User | LimitBy::Account => {}
+            }
+        }
         let key = |limit: &Limit| match limit.by {
             LimitBy::Address => Some(address_prefix(client)),
             LimitBy::Route => Some(route.id.to_string()),
             LimitBy::User | LimitBy::Account => None,
         };
-        takes(&route.limits, key)
+        self.take(&takes(&route.limits, key), uncounted, now, readings).await
     }
 
-    /// What is counted by user.
+    /// Takes what is counted by user and leased.
+    pub async fn take_leased_by_user(
+        &self,
+        limits: &[Arc<Limit>],
+        subject: &Subject,
+        now: Timestamp,
+        readings: &mut Vec<Reading>,
+    ) -> Result<(), Denied> {
+        for limit in leased(limits).filter(|limit| limit.by == LimitBy::User) {
+            self.take_leased(limit, Whom::User(subject), now, readings).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes one from this gateway's share, or counts alone while the store can't say how large that is.
+    async fn take_leased(
+        &self,
+        limit: &Limit,
+        whom: Whom<'_>,
+        now: Timestamp,
+        readings: &mut Vec<Reading>,
+    ) -> Result<(), Denied> {
+        let (decision, outcome) = match self.leases.take(limit, whom, now).await {
+            Some(decision) => (decision, LimitOutcome::of(&decision)),
+            None => (self.local.take(&alone(limit, whom), now), LimitOutcome::Local),
+        };
+        self.metrics.limit_decided(&limit.id, outcome);
+        note(&limit.id, limit.quota, decision, readings)
+    }
+
+    /// Gives back what was leased and is not needed. To be called every [`TIDY`].
+    pub async fn tidy(&self, now: Timestamp) {
+        self.leases.tidy(now).await;
+    }
+
+    /// Whether any of `limits` is counted by user.
+    pub fn count_users(limits: &[Arc<Limit>]) -> bool {
+        limits.iter().any(|limit| limit.by == LimitBy::User)
+    }
+
+    /// What is counted by user, one by one.
     pub fn by_user(limits: &[Arc<Limit>], subject: &Subject) -> Vec<Take> {
         takes(limits, |limit| (limit.by == LimitBy::User).then(|| subject.to_string()))
     }
@@ -93,7 +159,7 @@ impl Limiter {
         for take in takes {
             let decision = self.local.take(take, now);
             self.metrics.limit_decided(&take.limit, LimitOutcome::Local);
-            note(take, decision, readings)?;
+            note(&take.limit, take.quota, decision, readings)?;
         }
         Ok(())
     }
@@ -105,35 +171,40 @@ impl Limiter {
             return Err(StoreError::Corrupt("it answered for another number of limits".to_owned()).into());
         }
         for (take, &decision) in takes.iter().zip(decisions) {
-            let outcome = if decision.allowed { LimitOutcome::Allowed } else { LimitOutcome::Refused };
-            self.metrics.limit_decided(&take.limit, outcome);
-            note(take, decision, readings)?;
+            self.metrics.limit_decided(&take.limit, LimitOutcome::of(&decision));
+            note(&take.limit, take.quota, decision, readings)?;
         }
         Ok(())
     }
 }
 
 /// Keeps what a limit said, and refuses if it did.
-fn note(take: &Take, decision: Decision, readings: &mut Vec<Reading>) -> Result<(), Denied> {
-    let limit = take.limit.clone();
-    readings.push(Reading { limit: limit.clone(), quota: take.quota, decision });
-    if decision.allowed { Ok(()) } else { Err(Denied::OverLimit { limit, wait: decision.wait }) }
+fn note(limit: &LimitId, quota: Quota, decision: Decision, readings: &mut Vec<Reading>) -> Result<(), Denied> {
+    readings.push(Reading { limit: limit.clone(), quota, decision });
+    if decision.allowed { Ok(()) } else { Err(Denied::OverLimit { limit: limit.clone(), wait: decision.wait }) }
 }
 
+fn leased(limits: &[Arc<Limit>]) -> impl Iterator<Item = &Limit> {
+    limits.iter().map(|limit| &**limit).filter(|limit| limit.accuracy == Accuracy::Leased)
+}
+
+/// What is counted one by one.
 fn takes(limits: &[Arc<Limit>], key: impl Fn(&Limit) -> Option<String>) -> Vec<Take> {
     let take = |limit: &Arc<Limit>| Some(Take { limit: limit.id.clone(), key: key(limit)?, quota: limit.quota });
-    limits.iter().filter_map(take).collect()
+    limits.iter().filter(|limit| limit.accuracy == Accuracy::Exact).filter_map(take).collect()
+}
+
+fn alone(limit: &Limit, whom: Whom<'_>) -> Take {
+    let key = match whom.counted() {
+        Counted::User(subject) => subject.to_string(),
+        Counted::Other(key) => key,
+    };
+    Take { limit: limit.id.clone(), key, quota: limit.quota }
 }
 
 /// An address as limits count it: IPv6 by its /64, which is what one subscriber has (RFC 6177).
 pub fn address_prefix(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-    }
+    Subscriber::from(address).to_string()
 }
 
 /// The values of `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11 §3, §4).
@@ -156,16 +227,6 @@ pub fn headers(readings: &[Reading]) -> Option<(HeaderValue, HeaderValue)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn one_subscriber_is_one_key() {
-        let prefix = |text: &str| address_prefix(text.parse().unwrap());
-        assert_eq!(prefix("192.0.2.1"), "192.0.2.1");
-        assert_eq!(prefix("::ffff:192.0.2.1"), "192.0.2.1");
-        assert_eq!(prefix("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
-        assert_eq!(prefix("2001:db8:1:2::9"), "2001:db8:1:2::/64");
-    }
 
     #[test]
     fn several_limits_stand_in_one_header() {

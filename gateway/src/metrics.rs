@@ -17,7 +17,7 @@ mod outcome;
 mod revocation;
 
 use declared::registered;
-pub use outcome::{LimitOutcome, ReloadOutcome, RevocationOutcome, RotationOutcome};
+pub use outcome::{LeaseOutcome, LimitOutcome, ReloadOutcome, RevocationOutcome, RotationOutcome};
 
 /// Seconds, from a cached answer to a patient upstream.
 const REQUEST_BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -104,6 +104,10 @@ table! {
     revocation_asked: IntCounterVec = "revocation_asked_total" [];
     /// What limits decided, by limit; local is one that the store could not count.
     limit_decisions: IntCounterVec = "limit_decisions_total" ["limit", "outcome"];
+    /// Leases that were asked of the store or given back to it, by limit and outcome.
+    limit_leases: IntCounterVec = "limit_leases_total" ["limit", "outcome"];
+    /// Counts of which this gateway keeps a share.
+    limit_lease_keys: IntGauge = "limit_lease_keys" [];
     /// Whether the store answers.
     store_up: IntGauge = "store_up" [];
     /// Time that the store took, in seconds, by command and outcome.
@@ -293,6 +297,16 @@ impl Metrics {
             LimitOutcome::Local => "local",
         };
         self.limit_decisions.with_label_values(&[limit.as_str(), outcome]).inc();
+    }
+
+    /// A lease was asked for, or given back.
+    pub fn leased(&self, limit: &LimitId, outcome: LeaseOutcome) {
+        self.limit_leases.with_label_values(&[limit.as_str(), outcome.name()]).inc();
+    }
+
+    /// There are shares of so many counts.
+    pub fn lease_keys(&self, keys: usize) {
+        self.limit_lease_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
     }
 
     /// The store answered, or did not.

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::clock::Timestamp;
 use crate::ids::{Jti, LimitId, Partition, PartitionCount, SessionId, Subject};
-use crate::limit::{Backoff, Decision, Quota};
+use crate::limit::{Backoff, Decision, Grant, Quota};
 use crate::policy::Grants;
 use crate::secret::Secret;
 use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
@@ -45,6 +45,26 @@ pub struct Take {
     pub key: String,
     /// How much is allowed.
     pub quota: Quota,
+}
+
+/// What shares are leased of: a limit, and whom it counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leasable {
+    /// The limit.
+    pub limit: LimitId,
+    /// Whom it counts.
+    pub whom: Counted,
+    /// How much is allowed.
+    pub quota: Quota,
+}
+
+/// Whom a limit counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// This user; counted where [`Store::check`] counts.
+    User(Subject),
+    /// What goes by this key; counted where [`Store::take`] counts.
+    Other(String),
 }
 
 /// What must hold of an access token beyond its signature and dates.
@@ -198,6 +218,14 @@ pub trait Store: Feed {
 
     /// Takes one from each of these limits, in order, until one refuses: the decisions so far.
     async fn take(&self, takes: &[Take], now: Timestamp) -> Result<Vec<Decision>, StoreError>;
+
+    /// Takes as many of `want` as are there, to be handed out by the caller: [`Quota::lease`], atomically. The count is
+    /// the one that [`Store::check`] and [`Store::take`] go on with.
+    async fn lease(&self, of: &Leasable, want: u32, now: Timestamp) -> Result<Grant, StoreError>;
+
+    /// Takes back so many of a lease that were not handed out and will not be: [`Quota::give_back`], atomically. Does
+    /// nothing once the caller was told that it didn't.
+    async fn give_back(&self, of: &Leasable, cells: u32) -> Result<(), StoreError>;
 
     /// Ends sessions of `subject` for this cause and blacklists their `sid`s: how many there were. A session
     /// of somebody else is never touched.

@@ -87,7 +87,7 @@ impl Authenticator {
         outgoing: &mut Outgoing,
     ) -> Result<Caller, Denied> {
         self.hand_out(Arc::clone(&pair), outgoing)?;
-        if !Limiter::by_user(&route.limits, &pair.known().subject).is_empty() {
+        if Limiter::count_users(&route.limits) {
             self.standing(route, pair.known(), now, outgoing).await?;
         }
         Ok(Caller::Known(Arc::clone(pair.known())))

@@ -1,6 +1,7 @@
 //! What can come of what is counted: each outcome is a label with a name of its own, so their number is bounded and
 //! dashboards don't break unseen. Nothing here counts.
 
+use crate::limit::Decision;
 use crate::session::Rotation;
 use crate::store::StoreError;
 
@@ -13,6 +14,43 @@ pub enum LimitOutcome {
     Refused,
     /// The store could not count, so this gateway did.
     Local,
+}
+
+impl LimitOutcome {
+    /// The outcome of what was counted by the store, or of what it leased.
+    pub const fn of(decision: &Decision) -> Self {
+        if decision.allowed { Self::Allowed } else { Self::Refused }
+    }
+}
+
+/// What became of a lease of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseOutcome {
+    /// The store granted all that was wanted.
+    Granted,
+    /// It granted what it had, which was less.
+    Partly,
+    /// It had none.
+    Refused,
+    /// It gave no answer.
+    Unanswered,
+    /// What was not used was given back.
+    GivenBack,
+    /// What was not used could not be given back.
+    Lost,
+}
+
+impl LeaseOutcome {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Partly => "partly",
+            Self::Refused => "refused",
+            Self::Unanswered => "unanswered",
+            Self::GivenBack => "given_back",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// What became of a refresh token.

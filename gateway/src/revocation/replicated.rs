@@ -10,11 +10,13 @@ use super::follower::Follower;
 use super::view::Verdict;
 use crate::clock::Timestamp;
 use crate::ids::{Jti, Partition, PartitionCount, SessionId, Subject};
-use crate::limit::{Backoff, Decision};
+use crate::limit::{Backoff, Decision, Grant};
 use crate::policy::Grants;
 use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 use crate::store::feed::{Changes, Cursor, Feed, Page, Place, Revocation};
-use crate::store::{Check, Ending, KeyPurpose, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take};
+use crate::store::{
+    Check, Ending, KeyPurpose, Leasable, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take,
+};
 
 /// Keeps a view of `inner`.
 pub struct Replicated {
@@ -99,6 +101,14 @@ impl Store for Replicated {
 
     async fn take(&self, takes: &[Take], now: Timestamp) -> Result<Vec<Decision>, StoreError> {
         self.inner.take(takes, now).await
+    }
+
+    async fn lease(&self, of: &Leasable, want: u32, now: Timestamp) -> Result<Grant, StoreError> {
+        self.inner.lease(of, want, now).await
+    }
+
+    async fn give_back(&self, of: &Leasable, cells: u32) -> Result<(), StoreError> {
+        self.inner.give_back(of, cells).await
     }
 
     async fn end(

@@ -13,10 +13,12 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Check, Ending, KeyPurpose, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take};
+use super::{
+    Check, Ending, KeyPurpose, Leasable, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take,
+};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
-use crate::limit::{Backoff, Decision};
+use crate::limit::{Backoff, Decision, Grant};
 use crate::policy::Grants;
 use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
@@ -170,6 +172,16 @@ impl Store for EmbeddedStore {
             Box::pin(async move { limits::take(tx, limits::Scope::Shared, &takes, now).await })
         })
         .await
+    }
+
+    async fn lease(&self, of: &Leasable, want: u32, now: Timestamp) -> Result<Grant, StoreError> {
+        let of = of.clone();
+        self.write_at(now, move |tx| Box::pin(async move { limits::lease(tx, &of, want, now).await })).await
+    }
+
+    async fn give_back(&self, of: &Leasable, cells: u32) -> Result<(), StoreError> {
+        let of = of.clone();
+        self.write(move |tx| Box::pin(async move { limits::give_back(tx, &of, cells).await })).await
     }
 
     async fn end(

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::feed::{Changes, Cursor, Feed, Page, Place, Revocation};
-use super::{Check, Ending, KeyPurpose, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take};
+use super::{
+    Check, Ending, KeyPurpose, Leasable, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take,
+};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, Partition, PartitionCount, SessionId, Subject};
-use crate::limit::{Backoff, Decision};
+use crate::limit::{Backoff, Decision, Grant};
 use crate::metrics::Metrics;
 use crate::policy::Grants;
 use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
@@ -97,6 +99,14 @@ impl Store for Measured {
 
     async fn take(&self, takes: &[Take], now: Timestamp) -> Result<Vec<Decision>, StoreError> {
         self.timed("take", self.inner.take(takes, now)).await
+    }
+
+    async fn lease(&self, of: &Leasable, want: u32, now: Timestamp) -> Result<Grant, StoreError> {
+        self.timed("lease", self.inner.lease(of, want, now)).await
+    }
+
+    async fn give_back(&self, of: &Leasable, cells: u32) -> Result<(), StoreError> {
+        self.timed("give_back", self.inner.give_back(of, cells)).await
     }
 
     async fn end(

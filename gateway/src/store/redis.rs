@@ -16,10 +16,12 @@ pub use self::pulse::Health;
 use self::reply::{Fields, Reply};
 use self::script::Scripts;
 use super::text::{corrupt, parse_cause};
-use super::{Check, Ending, KeyPurpose, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take};
+use super::{
+    Check, Ending, KeyPurpose, Leasable, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take,
+};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, PartitionCount, SessionId, Subject};
-use crate::limit::{Backoff, Decision};
+use crate::limit::{Backoff, Decision, Grant};
 use crate::policy::Grants;
 use crate::secret::Secret;
 use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
@@ -27,6 +29,7 @@ use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserSt
 mod args;
 mod feed;
 mod keys;
+mod lease;
 mod link;
 mod pulse;
 mod reply;
@@ -200,6 +203,14 @@ impl Store for RedisStore {
             }
         }
         Ok(decisions)
+    }
+
+    async fn lease(&self, of: &Leasable, want: u32, now: Timestamp) -> Result<Grant, StoreError> {
+        self.lease_of(of, want, now).await
+    }
+
+    async fn give_back(&self, of: &Leasable, cells: u32) -> Result<(), StoreError> {
+        self.take_back(of, cells).await
     }
 
     async fn end(

@@ -250,6 +250,37 @@ limits = ["user", "account"]
 }
 
 #[test]
+fn what_guards_a_login_is_not_leased() {
+    let text = and(r#"limits = ["fast"]
+[limits.fast]
+rate = "1000/s"
+per = "address"
+accuracy = "leased"
+[limits.account]
+rate = "1/s"
+per = "account"
+accuracy = "leased"
+[limits.odd]
+rate = "1/s"
+per = "user"
+accuracy = "fuzzy"
+[auth]
+limits = ["fast"]
+[login]
+upstream = "backend"
+path = "/login"
+subject = "/id"
+limits = ["fast"]
+"#);
+    assert_snapshot!(mistakes(&text), @r#"
+    portcullis.toml:24 limits.account.accuracy: logins are counted one by one, so a limit per "account" can't be leased; leave it out
+    portcullis.toml:28 limits.odd.accuracy: unknown accuracy "fuzzy"; write "exact" or "leased"
+    portcullis.toml:30 auth.limits: limit "fast" is leased, but requests are counted one by one here; use one with accuracy = "exact"
+    portcullis.toml:35 login.limits: limit "fast" is leased, but requests are counted one by one here; use one with accuracy = "exact"
+    "#);
+}
+
+#[test]
 fn addresses_that_are_in_each_others_way_are_refused() {
     let text = r#"
 [listeners.other]

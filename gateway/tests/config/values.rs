@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis::config::{HealthCheck, ServerAddress};
-use portcullis::limit::{LimitBy, Quota};
+use portcullis::limit::{Accuracy, LimitBy, Quota};
 
 use crate::{and, mistakes, parse, with};
 
@@ -85,6 +85,17 @@ fn what_clients_may_cost_is_always_bounded() {
     ] {
         assert_eq!(mistake(&listener(line)), expected, "{line}");
     }
+}
+
+#[test]
+fn a_limit_is_exact_unless_it_says_otherwise() {
+    let accuracy = |line: &str| {
+        let text = and(&format!("limit = \"api\"\n[limits.api]\nrate = \"9/s\"\nper = \"route\"\n{line}"));
+        parse(&text).unwrap().routes.last().unwrap().limits[0].accuracy
+    };
+    assert_eq!(accuracy(""), Accuracy::Exact);
+    assert_eq!(accuracy("accuracy = \"exact\""), Accuracy::Exact);
+    assert_eq!(accuracy("accuracy = \"leased\""), Accuracy::Leased);
 }
 
 #[test]

@@ -18,10 +18,12 @@ use crate::fixture::{
 mod caps;
 mod endings;
 mod feed;
+mod leases;
 
 pub(crate) use caps::*;
 pub(crate) use endings::*;
 pub(crate) use feed::*;
+pub(crate) use leases::*;
 
 type Shared = Arc<dyn Store>;
 

@@ -16,7 +16,7 @@ use portcullis::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, T
 use portcullis::store::embedded::EmbeddedStore;
 use portcullis::store::feed::Feed;
 use portcullis::store::redis::RedisStore;
-use portcullis::store::{Check, Memory, Opening, Store, Take};
+use portcullis::store::{Check, Counted, Leasable, Memory, Opening, Store, Take};
 
 use crate::redis_server::RedisServer;
 
@@ -126,4 +126,10 @@ pub(crate) fn follower(store: &Arc<dyn Store>) -> Follower {
 pub(crate) fn take(limit: &str, key: &str, burst: u32) -> Take {
     let quota = Quota::new(1, secs(1), burst).unwrap();
     Take { limit: LimitId::parse(limit).unwrap(), key: key.to_owned(), quota }
+}
+
+/// Leases from a limit of `burst`, one a second.
+pub(crate) fn leasable(limit: &str, key: &str, burst: u32) -> Leasable {
+    let Take { limit, key, quota } = take(limit, key, burst);
+    Leasable { limit, whom: Counted::Other(key), quota }
 }

@@ -11,7 +11,7 @@ use portcullis::policy::Grants;
 use portcullis::revocation::follower::Follower;
 use portcullis::revocation::view::Verdict;
 use portcullis::session::{Cap, Cause, Lifetimes, Presented, Session, TokenHash, WhenFull};
-use portcullis::store::{Check, Ending, Opening, Stand, Standing, Store, Take};
+use portcullis::store::{Check, Counted, Ending, Leasable, Opening, Stand, Standing, Store, Take};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
@@ -67,6 +67,18 @@ enum Step {
         takes: Vec<(u8, u32)>,
         behind_ms: u64,
     },
+    /// By user if so, and then counted where checks count.
+    Lease {
+        by_user: bool,
+        of: (u8, u32),
+        want: u32,
+        behind_ms: u64,
+    },
+    GiveBack {
+        by_user: bool,
+        of: (u8, u32),
+        cells: u32,
+    },
     LoginFailed {
         key: u8,
         behind_ms: u64,
@@ -99,6 +111,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (index(), index(), 0_u64..3, takes())
             .prop_map(|(session, token, epoch, takes)| Step::Check { session, token, epoch, takes }),
         3 => (takes(), behind()).prop_map(|(takes, behind_ms)| Step::Take { takes, behind_ms }),
+        3 => (any::<bool>(), (0_u8..2, 1_u32..4), 0_u32..6, behind())
+            .prop_map(|(by_user, of, want, behind_ms)| Step::Lease { by_user, of, want, behind_ms }),
+        2 => (any::<bool>(), (0_u8..2, 1_u32..4), 0_u32..4)
+            .prop_map(|(by_user, of, cells)| Step::GiveBack { by_user, of, cells }),
         2 => (0_u8..2, behind()).prop_map(|(key, behind_ms)| Step::LoginFailed { key, behind_ms }),
         1 => (0_u8..2).prop_map(Step::LoginSucceeded),
         5 => prop_oneof![
@@ -185,6 +201,15 @@ impl History {
             Step::Take { takes, behind_ms } => {
                 let (takes, now) = (self.takes(takes), self.behind(*behind_ms));
                 prop_assert_eq!(self.store.take(&takes, now).await.unwrap(), self.model.take(&takes, now));
+            }
+            Step::Lease { by_user, of, want, behind_ms } => {
+                let (of, now) = (self.leasable(*by_user, *of), self.behind(*behind_ms));
+                prop_assert_eq!(self.store.lease(&of, *want, now).await.unwrap(), self.model.lease(&of, *want, now));
+            }
+            Step::GiveBack { by_user, of, cells } => {
+                let of = self.leasable(*by_user, *of);
+                self.store.give_back(&of, *cells).await.unwrap();
+                self.model.give_back(&of, *cells);
             }
             Step::LoginFailed { key, behind_ms } => self.login_failed(*key, self.behind(*behind_ms)).await?,
             Step::LoginSucceeded(key) => {
@@ -274,6 +299,13 @@ impl History {
 
     fn login(&self, key: u8) -> String {
         format!("login-{}-{key}", self.number)
+    }
+
+    /// One of those that [`Self::takes`] takes from.
+    fn leasable(&self, by_user: bool, of: (u8, u32)) -> Leasable {
+        let Take { limit, key, quota } = self.takes(&[of]).remove(0);
+        let whom = if by_user { Counted::User(subject(&key)) } else { Counted::Other(key) };
+        Leasable { limit, whom, quota }
     }
 
     /// Limits of one to three at once, one in 0.7 seconds.

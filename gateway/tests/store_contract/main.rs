@@ -8,6 +8,7 @@ mod contract;
 mod embedded_only;
 mod fixture;
 mod histories;
+mod leased;
 mod model;
 mod redis_only;
 mod redis_server;
@@ -22,6 +23,21 @@ macro_rules! claims {
                     crate::contract::$claim(fixture.store).await;
                 }
             )*
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn two_gateways_at_saturation_admit_what_the_limit_allows() {
+                crate::leased::saturated(crate::fixture::$fixture().await.store).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn a_take_from_a_live_lease_asks_the_store_nothing() {
+                crate::leased::asks_seldom(crate::fixture::$fixture().await.store).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn what_is_not_used_is_given_back() {
+                crate::leased::gives_back(crate::fixture::$fixture().await.store).await;
+            }
 
             #[test]
             fn generated_histories_agree_with_the_pure_functions() {
@@ -63,6 +79,10 @@ macro_rules! store_contract {
             user_limits_are_taken_only_by_tokens_that_stand
             limits_are_taken_in_order_until_one_refuses
             limits_by_user_count_apart
+            a_lease_takes_as_many_as_are_there
+            what_is_given_back_is_there_for_others
+            leases_and_takes_go_on_from_one_count
+            a_gateway_whose_clock_is_behind_refills_nothing
             failed_logins_wait_longer_and_are_forgotten
             a_clock_that_steps_back_locks_nobody_out
             keys_are_listed_newest_first_and_never_replaced

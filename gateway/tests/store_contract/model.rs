@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use portcullis::clock::Timestamp;
 use portcullis::ids::{Jti, SessionId, Subject};
-use portcullis::limit::{Backoff, Decision};
+use portcullis::limit::{Backoff, Decision, Grant};
 use portcullis::policy::Grants;
 use portcullis::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState, rotate};
-use portcullis::store::{Check, Ending, Memory, Opening, Standing, Take};
+use portcullis::store::{Check, Counted, Ending, Leasable, Memory, Opening, Standing, Take};
 
 #[derive(Default)]
 pub(crate) struct Model {
@@ -125,6 +125,19 @@ impl Model {
         self.take_all(false, takes, now)
     }
 
+    pub(crate) fn lease(&mut self, of: &Leasable, want: u32, now: Timestamp) -> Grant {
+        let place = place(of);
+        let (grant, next) = of.quota.lease(self.limits.get(&place).copied(), want, now);
+        self.limits.insert(place, next);
+        grant
+    }
+
+    pub(crate) fn give_back(&mut self, of: &Leasable, cells: u32) {
+        if let Some(tat) = self.limits.get_mut(&place(of)) {
+            *tat = of.quota.give_back(*tat, cells);
+        }
+    }
+
     pub(crate) fn session(&self, sid: SessionId, now: Timestamp) -> Option<Session> {
         self.sessions.get(&sid).filter(|session| session.expires_at > now).cloned()
     }
@@ -169,5 +182,12 @@ impl Model {
             }
         }
         decisions
+    }
+}
+
+fn place(of: &Leasable) -> (bool, String, String) {
+    match &of.whom {
+        Counted::User(subject) => (true, of.limit.to_string(), subject.to_string()),
+        Counted::Other(key) => (false, of.limit.to_string(), key.clone()),
     }
 }

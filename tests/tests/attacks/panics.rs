@@ -10,12 +10,12 @@ use portcullis::auth::keys::SigningKey;
 use portcullis::clock::{Clock, Timestamp};
 use portcullis::config;
 use portcullis::ids::{Jti, Partition, PartitionCount, SessionId, Subject};
-use portcullis::limit::{Backoff, Decision};
+use portcullis::limit::{Backoff, Decision, Grant};
 use portcullis::policy::Grants;
 use portcullis::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 use portcullis::store::feed::{Changes, Cursor, Feed, Page, Place, Revocation};
 use portcullis::store::{
-    Check, Ending, KeyPurpose, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take,
+    Check, Ending, KeyPurpose, Leasable, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take,
 };
 use portcullis_tests::{Client, Recorder, eventually, raw};
 
@@ -106,6 +106,12 @@ impl Store for Faulty {
     }
     async fn take(&self, _: &[Take], _: Timestamp) -> Result<Vec<Decision>, StoreError> {
         tokio::task::yield_now().await;
+        fault()
+    }
+    async fn lease(&self, _: &Leasable, _: u32, _: Timestamp) -> Result<Grant, StoreError> {
+        fault()
+    }
+    async fn give_back(&self, _: &Leasable, _: u32) -> Result<(), StoreError> {
         fault()
     }
     async fn end(&self, _: &Subject, _: Ending, _: Cause, _: Memory, _: Timestamp) -> Result<u64, StoreError> {

@@ -15,6 +15,7 @@ mod grpc;
 mod http2;
 mod identity;
 mod invariants;
+mod leases;
 mod lifecycle;
 mod limits;
 mod login;

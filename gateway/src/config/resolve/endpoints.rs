@@ -78,7 +78,7 @@ fn enabled(value: &Value<'_>, can_log_in: bool) -> Read<bool> {
 
 fn allow(value: &Value<'_>, limit: &Limit) -> Read<()> {
     match limit.by {
-        LimitBy::Address | LimitBy::Route => Ok(()),
+        LimitBy::Address | LimitBy::Route => limits::must_be_exact(value, limit),
         LimitBy::User | LimitBy::Account => {
             Err(value.refuse("some of these endpoints know no user; use a limit per \"address\" or \"route\""))
         }

@@ -7,7 +7,7 @@ use crate::config::names::Names;
 use crate::config::reader::{Read, Table, Value};
 use crate::config::values;
 use crate::ids::LimitId;
-use crate::limit::{Limit, LimitBy, Quota};
+use crate::limit::{Accuracy, Limit, LimitBy, Quota};
 
 /// What the names of our own limits begin with.
 pub(super) const OWN: &str = "auth.";
@@ -28,8 +28,9 @@ fn limit(name: &str, value: &Value<'_>) -> Read<Limit> {
     value.table(|table| {
         let quota = quota(table);
         let by = table.required("per", counted_by, r#"write per = "user", "address", "account" or "route""#);
+        let accuracy = table.or("accuracy", |value| accuracy(value, by.as_ref().ok()), Accuracy::Exact);
         own.map_or(Ok(()), Err)?;
-        Ok(Limit { id: id?, quota: quota?, by: by? })
+        Ok(Limit { id: id?, quota: quota?, by: by?, accuracy: accuracy? })
     })
 }
 
@@ -53,6 +54,28 @@ fn counted_by(value: &Value<'_>) -> Read<LimitBy> {
             ("route", LimitBy::Route),
         ],
     )
+}
+
+/// How it is counted. Logins are few, and each of them matters.
+fn accuracy(value: &Value<'_>, by: Option<&LimitBy>) -> Read<Accuracy> {
+    let accuracy = value.choose("accuracy", &[("exact", Accuracy::Exact), ("leased", Accuracy::Leased)])?;
+    match (accuracy, by) {
+        (Accuracy::Leased, Some(LimitBy::Account)) => {
+            Err(value.refuse("logins are counted one by one, so a limit per \"account\" can't be leased; leave it out"))
+        }
+        (accuracy, _) => Ok(accuracy),
+    }
+}
+
+/// Refuses a limit that is leased where each request must be counted.
+pub(super) fn must_be_exact(value: &Value<'_>, limit: &Limit) -> Read<()> {
+    match limit.accuracy {
+        Accuracy::Exact => Ok(()),
+        Accuracy::Leased => Err(value.refuse(format_args!(
+            "limit \"{}\" is leased, but requests are counted one by one here; use one with accuracy = \"exact\"",
+            limit.id
+        ))),
+    }
 }
 
 /// The limit that `value` names, if `allow` lets it be used there.

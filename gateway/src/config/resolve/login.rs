@@ -8,7 +8,7 @@ use crate::config::names::Names;
 use crate::config::reader::{Read, Table, Value};
 use crate::config::{Login, LoginFormat, Recheck, WhenUnavailable, values};
 use crate::ids::{LimitId, UpstreamId};
-use crate::limit::{Backoff, Limit, LimitBy, Quota};
+use crate::limit::{Accuracy, Backoff, Limit, LimitBy, Quota};
 
 use super::limits;
 use super::overload::places;
@@ -127,7 +127,7 @@ fn login_limits(value: &Value<'_>, names: &Names<Arc<Limit>>) -> Read<Vec<Arc<Li
         LimitBy::User => {
             Err(value.refuse("nobody is known yet who logs in; use a limit per \"account\" or \"address\""))
         }
-        LimitBy::Address | LimitBy::Account | LimitBy::Route => Ok(()),
+        LimitBy::Address | LimitBy::Account | LimitBy::Route => limits::must_be_exact(value, limit),
     })?;
     if limits.iter().any(|limit| limit.by == LimitBy::Address) {
         return Ok(limits);
@@ -141,7 +141,8 @@ fn login_limits(value: &Value<'_>, names: &Names<Arc<Limit>>) -> Read<Vec<Arc<Li
 fn default_limits() -> Vec<Arc<Limit>> {
     let limit = |name: &str, each_minute: u32, by: LimitBy| {
         let quota = Quota::new(each_minute, Duration::from_mins(1), each_minute).expect("some a minute can be counted");
-        Arc::new(Limit { id: LimitId::parse(name).expect("a plain name"), quota, by })
+        let id = LimitId::parse(name).expect("a plain name");
+        Arc::new(Limit { id, quota, by, accuracy: Accuracy::Exact })
     };
     vec![limit("auth.login.address", 30, LimitBy::Address), limit("auth.login.account", 10, LimitBy::Account)]
 }

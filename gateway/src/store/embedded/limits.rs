@@ -1,4 +1,4 @@
-//! Limits and failed logins in SQL. The sums are `Quota::take` and `Backoff::delay`; this file keeps the one
+//! Limits and failed logins in SQL. The sums are `Quota::lease` and `Backoff::delay`; this file keeps the one
 //! moment or count that they go on from.
 
 use std::time::Duration;
@@ -7,8 +7,9 @@ use sqlx::SqliteConnection;
 
 use super::rows::{self, failure};
 use crate::clock::{Timestamp, micros};
-use crate::limit::{Backoff, Decision};
-use crate::store::{StoreError, Take};
+use crate::ids::LimitId;
+use crate::limit::{Backoff, Decision, Grant, Quota};
+use crate::store::{Counted, Leasable, StoreError, Take};
 
 /// Who shares a count: limits by user count apart from all others, as they do in Redis.
 #[derive(Clone, Copy)]
@@ -34,42 +35,79 @@ pub(super) async fn take(
     now: Timestamp,
 ) -> Result<Vec<Decision>, StoreError> {
     let mut decisions = Vec::with_capacity(takes.len());
-    for take in takes {
-        let decision = take_one(tx, scope, take, now).await?;
-        decisions.push(decision);
-        if !decision.allowed {
+    for Take { limit, key, quota } in takes {
+        let Grant { granted, remaining, wait, reset } = lease_from(tx, (scope, limit, key), quota, 1, now).await?;
+        decisions.push(Decision { allowed: granted == 1, remaining, wait, reset });
+        if granted == 0 {
             break;
         }
     }
     Ok(decisions)
 }
 
-async fn take_one(
+/// Takes as many of `want` as are there.
+pub(super) async fn lease(
     tx: &mut SqliteConnection,
-    scope: Scope,
-    take: &Take,
+    of: &Leasable,
+    want: u32,
     now: Timestamp,
-) -> Result<Decision, StoreError> {
+) -> Result<Grant, StoreError> {
+    lease_from(tx, place(of), &of.quota, want, now).await
+}
+
+/// Takes back what was not handed out. A row that is gone had all of it back already.
+pub(super) async fn give_back(tx: &mut SqliteConnection, of: &Leasable, cells: u32) -> Result<(), StoreError> {
+    let at = place(of);
+    let Some(tat) = arrival(tx, at).await? else { return Ok(()) };
+    keep(tx, at, of.quota.give_back(tat, cells)).await
+}
+
+/// Where a count stands: who shares it, the limit's name, the key.
+type Place<'a> = (Scope, &'a LimitId, &'a str);
+
+fn place(of: &Leasable) -> Place<'_> {
+    match &of.whom {
+        Counted::User(subject) => (Scope::User, &of.limit, subject.as_str()),
+        Counted::Other(key) => (Scope::Shared, &of.limit, key),
+    }
+}
+
+async fn lease_from(
+    tx: &mut SqliteConnection,
+    at: Place<'_>,
+    quota: &Quota,
+    want: u32,
+    now: Timestamp,
+) -> Result<Grant, StoreError> {
+    let (grant, next) = quota.lease(arrival(tx, at).await?, want, now);
+    keep(tx, at, next).await?;
+    Ok(grant)
+}
+
+async fn arrival(tx: &mut SqliteConnection, (scope, limit, key): Place<'_>) -> Result<Option<Timestamp>, StoreError> {
     let tat: Option<i64> = sqlx::query_scalar("SELECT tat FROM limits WHERE scope = ?1 AND name = ?2 AND key = ?3")
         .bind(scope.name())
-        .bind(take.limit.as_str())
-        .bind(&take.key)
-        .fetch_optional(&mut *tx)
+        .bind(limit.as_str())
+        .bind(key)
+        .fetch_optional(tx)
         .await
         .map_err(failure)?;
-    let (decision, next) = take.quota.take(tat.map(Timestamp::from_micros), now);
+    Ok(tat.map(Timestamp::from_micros))
+}
+
+async fn keep(tx: &mut SqliteConnection, (scope, limit, key): Place<'_>, tat: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO limits (scope, name, key, tat) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (scope, name, key) DO UPDATE SET tat = excluded.tat",
     )
     .bind(scope.name())
-    .bind(take.limit.as_str())
-    .bind(&take.key)
-    .bind(next.as_micros())
+    .bind(limit.as_str())
+    .bind(key)
+    .bind(tat.as_micros())
     .execute(tx)
     .await
     .map_err(failure)?;
-    Ok(decision)
+    Ok(())
 }
 
 /// How long a login under `key` has to wait. Never longer than the delay that was earned, even if the

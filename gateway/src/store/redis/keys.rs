@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use crate::ids::{Jti, Partition, SessionId, Subject};
+use crate::ids::{Jti, LimitId, Partition, SessionId, Subject};
 use crate::store::{KeyPurpose, Take};
 
 /// Names keys under one prefix.
@@ -53,12 +53,20 @@ impl Keys {
 
     /// A limit by user: it is taken by the script that checks the user's token.
     pub(super) fn user_limit(&self, partition: Partition, take: &Take) -> String {
-        self.within(partition, "rate_limit", format_args!("{}:{}", take.limit, take.key))
+        self.user_limit_of(partition, &take.limit, &take.key)
+    }
+
+    pub(super) fn user_limit_of(&self, partition: Partition, limit: &LimitId, subject: &str) -> String {
+        self.within(partition, "rate_limit", format_args!("{limit}:{subject}"))
     }
 
     /// Any other limit: it has a place of its own.
     pub(super) fn limit(&self, take: &Take) -> String {
-        format!("{}:rate_limit:{{{}:{}}}", self.prefix, take.limit, take.key)
+        self.limit_of(&take.limit, &take.key)
+    }
+
+    pub(super) fn limit_of(&self, limit: &LimitId, key: &str) -> String {
+        format!("{}:rate_limit:{{{limit}:{key}}}", self.prefix)
     }
 
     /// Failed logins.
@@ -91,7 +99,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ids::{LimitId, PartitionCount};
+    use crate::ids::PartitionCount;
     use crate::limit::Quota;
 
     /// What a Cluster hashes (Redis Cluster specification, hash tags).

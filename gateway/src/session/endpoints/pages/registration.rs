@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::super::{Call, Endpoints};
-use crate::limiter::{Limiter, Uncounted};
+use crate::limiter::Uncounted;
 use crate::problem::Denied;
 use crate::routing::{Route, Target};
 use crate::session::fields::Fields;
@@ -41,9 +41,8 @@ impl Endpoints {
     ) -> Result<(), Denied> {
         let Registration { route, pool, path } = registration;
         let login = self.login.as_ref().ok_or(Denied::NoRoute)?;
-        let takes = Limiter::by_sender(route, call.request.client);
-        let readings = &mut call.outgoing.readings;
-        self.auth.limiter.take(&takes, Uncounted::CountLocally, call.now, readings).await?;
+        let (client, readings) = (call.request.client, &mut call.outgoing.readings);
+        self.auth.limiter.take_by_sender(route, client, Uncounted::CountLocally, call.now, readings).await?;
         let answer = login.send(pool, path, credentials, call).await?;
         match answer.status() {
             status if status.is_success() => Ok(()),

@@ -1,0 +1,89 @@
+//! Shares on a real store: room for keys, and what becomes of requests while the store is gone.
+
+use sqlx::{Connection as _, SqliteConnection};
+
+use super::*;
+use crate::ids::Subject;
+use crate::limit::{Accuracy, LimitBy};
+use crate::store::embedded::EmbeddedStore;
+
+const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+/// Shares of so many keys, and the folder of their store.
+async fn leases(keys: usize) -> (Arc<Leases>, Arc<Metrics>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(folder.path().join("state.db")).await.unwrap();
+    let metrics = Arc::new(Metrics::new());
+    (Arc::new(Leases::with_room(keys, Arc::new(store), Arc::clone(&metrics))), metrics, folder)
+}
+
+/// One an hour.
+fn limit(burst: u32) -> Limit {
+    let quota = Quota::new(1, Duration::from_hours(1), burst).unwrap();
+    Limit { id: LimitId::parse("l").unwrap(), quota, by: LimitBy::User, accuracy: Accuracy::Leased }
+}
+
+async fn admits(leases: &Arc<Leases>, limit: &Limit, user: &str, now: Timestamp) -> bool {
+    let user = Subject::parse(user).unwrap();
+    leases.take(limit, Whom::User(&user), now).await.unwrap().allowed
+}
+
+fn keys(leases: &Leases) -> usize {
+    leases.shards.iter().map(|shard| shard.lock().unwrap().len()).sum()
+}
+
+#[tokio::test]
+async fn a_flood_of_keys_is_bounded_and_each_is_still_limited() {
+    let (leases, ..) = leases(SHARDS).await;
+    let limit = limit(2);
+    for user in 0..300 {
+        for expected in [true, true, false] {
+            assert_eq!(admits(&leases, &limit, &user.to_string(), NOW).await, expected, "{user}");
+        }
+    }
+    assert!(keys(&leases) <= SHARDS, "{}", keys(&leases));
+    for user in 0..300 {
+        assert!(!admits(&leases, &limit, &user.to_string(), NOW).await, "whether there was room or not");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_asks_for_is_forgotten() {
+    let (leases, ..) = leases(MAX_KEYS).await;
+    for user in 0..50 {
+        assert!(admits(&leases, &limit(9), &user.to_string(), NOW).await);
+    }
+    leases.tidy(NOW.after(Duration::from_secs(1))).await;
+    assert_eq!(keys(&leases), 50, "perhaps they are asked for again");
+    leases.tidy(NOW.after(IDLE)).await;
+    assert_eq!(keys(&leases), 0);
+}
+
+#[tokio::test]
+async fn what_is_left_passes_while_the_store_is_gone_and_nobody_waits_for_it() {
+    let (leases, metrics, folder) = leases(MAX_KEYS).await;
+    let (limit, user) = (limit(800), Subject::parse("alice").unwrap());
+    for _ in 0..40 {
+        assert!(admits(&leases, &limit, "alice", NOW).await);
+    }
+    let path = folder.path().join("state.db");
+    let mut file = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+    sqlx::raw_sql("ALTER TABLE limits RENAME TO gone").execute(&mut file).await.unwrap();
+
+    let take = async |now| leases.take(&limit, Whom::User(&user), now).await;
+    let unanswered = || metrics.render().contains(r#"portcullis_limit_leases_total{limit="l",outcome="unanswered"} 1"#);
+    let mut left = 0;
+    while let Some(decision) = take(NOW).await {
+        assert!(decision.allowed);
+        left += 1;
+    }
+    assert!(left > 0, "what is leased is good whatever becomes of the store");
+    assert!(unanswered());
+    for _ in 0..9 {
+        assert_eq!(take(NOW).await, None);
+    }
+    assert!(unanswered(), "it is not asked again at once");
+
+    sqlx::raw_sql("ALTER TABLE gone RENAME TO limits").execute(&mut file).await.unwrap();
+    assert!(take(NOW.after(PAUSE)).await.is_some_and(|decision| decision.allowed), "but soon");
+}
