@@ -49,6 +49,8 @@ const VIEW: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(1);
 /// How often lost log lines are counted.
 const LOGS: Duration = Duration::from_secs(1);
+/// How often the cache of tokens is measured.
+const TOKENS: Duration = Duration::from_secs(1);
 /// How soon keys are asked for again while there are none.
 const KEYS_RETRY: Duration = Duration::from_millis(250);
 /// Why a gateway can't start, or can't take another configuration.
@@ -155,6 +157,7 @@ impl App {
         app.watch_store();
         app.follow_revocations();
         app.renew_keys();
+        app.watch_tokens();
         app.watch_streams();
         app.tidy_limits();
         app.watch_certificates();
@@ -205,7 +208,7 @@ impl App {
         if let Some((section, _)) = fixed.into_iter().find(|(_, same)| !same) {
             return Err(AppError::RestartRequired(section));
         }
-        let keyring = Keyring::default();
+        let keyring = self.current.load().auth.keyring.succeeded();
         keyring.load(&*self.lasting.store, &config.tokens, self.clock.now()).await?;
         Ok(Snapshot::build(config, keyring, &self.lasting))
     }
@@ -280,6 +283,16 @@ impl App {
             let (memory, now) = tend();
             follower.tend(memory, now);
             std::future::ready(VIEW)
+        });
+    }
+
+    /// Keeps telling how many tokens are known again.
+    fn watch_tokens(&self) {
+        let (current, metrics) = (Arc::clone(&self.current), Arc::clone(&self.lasting.metrics));
+        self.every(Duration::ZERO, move || {
+            let usage = current.load().auth.keyring.current().map(|keys| keys.verifier.usage());
+            metrics.tokens_kept(usage.unwrap_or_default());
+            std::future::ready(TOKENS)
         });
     }
 

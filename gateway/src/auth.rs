@@ -20,6 +20,7 @@
 //! | a spoofed `X-User-Id` | `identity.rs` drops every alias before it sets ours |
 //! | a spoofed `X-Forwarded-For` | `inbound/client.rs` believes trusted proxies only |
 //! | a stolen refresh token | `session::rotate`: reuse ends the session for thief and owner alike |
+//! | a good token that is kept past its end, its key or its terms | dates are checked each time; other keys or terms are another cache: `auth/verifier.rs` |
 //! | a storm of bad signatures | `bad_tokens`: an address waits after so many, tokens that held before still pass |
 //! | a revoked token while the store is gone | 503, unless the route says `without_store = "signature_only"` |
 
@@ -29,6 +30,8 @@ pub mod claims;
 pub mod credential;
 pub mod keyring;
 pub mod keys;
+pub mod verified;
+pub mod verifier;
 pub mod verify;
 
 use std::net::IpAddr;
@@ -58,6 +61,7 @@ use bad_tokens::BadTokens;
 use browser::Visit;
 use credential::Credential;
 use keyring::Keyring;
+use verifier::Verifier;
 use verify::Verified;
 
 /// Tells who sends a request.
@@ -142,14 +146,38 @@ impl Authenticator {
         standing.map(|()| Caller::Known(Arc::clone(verified.known())))
     }
 
-    /// What `token` says, if it holds. An address from which many came that did not has to wait.
+    /// What `token` says, if it holds.
     fn verify(&self, token: &str, client: IpAddr, now: Timestamp) -> Result<Verified, Denied> {
-        let keys = self.keyring.current()?;
+        let verified = self.keyring.ask(|keys| match keys.verifier.recall(token, now) {
+            Some(verified) => {
+                self.metrics.token_looked_up(true);
+                self.bad_tokens.held_again(token, now);
+                Ok(verified)
+            }
+            None => {
+                self.metrics.token_looked_up(false);
+                self.verify_anew(token, &keys.verifier, client, now)
+            }
+        })??;
+        verified.map_err(|error| {
+            self.metrics.token_verified(error.outcome());
+            Denied::BadToken(error)
+        })
+    }
+
+    /// Whether a token holds that is not known again. An address from which many came that did not has to wait.
+    fn verify_anew(
+        &self,
+        token: &str,
+        verifier: &Verifier,
+        client: IpAddr,
+        now: Timestamp,
+    ) -> Result<Result<Verified, VerifyError>, Denied> {
         if let Err(wait) = self.bad_tokens.may_check(token, client, self.bad_token_quota, now) {
             self.metrics.token_verified("unchecked");
             return Err(Denied::TooManyBadTokens { wait });
         }
-        let verified = verify::verify(token, &keys.verifying, &self.tokens, now);
+        let verified = verifier.verify(token, now);
         match &verified {
             Ok(_) => self.bad_tokens.held(token),
             // Only what a signature was computed for: whatever else is wrong costs next to nothing to find out, or needs
@@ -157,10 +185,7 @@ impl Authenticator {
             Err(VerifyError::BadSignature) => self.bad_tokens.failed(client, self.bad_token_quota, now),
             Err(_) => {}
         }
-        verified.map_err(|error| {
-            self.metrics.token_verified(error.outcome());
-            Denied::BadToken(error)
-        })
+        Ok(verified)
     }
 
     /// Whether a token still stands, and its user's limits: by the view alone if that can tell and there are none,

@@ -5,8 +5,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use prometheus::{Gauge, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
+use crate::auth::verified::Usage;
 use crate::clock::Timestamp;
 use crate::cors;
 use crate::ids::{LimitId, RouteId, UpstreamId};
@@ -82,6 +83,14 @@ table! {
     tokens_issued: IntCounterVec = "tokens_issued_total" [];
     /// Access tokens verified, by outcome.
     tokens_verified: IntCounterVec = "tokens_verified_total" ["outcome"];
+    /// Access tokens that were verified before and came again.
+    token_cache_hits: IntCounter = "token_cache_hits_total" [];
+    /// Access tokens that had to be verified anew.
+    token_cache_misses: IntCounter = "token_cache_misses_total" [];
+    /// Verified access tokens that are known again.
+    token_cache_tokens: IntGauge = "token_cache_tokens" [];
+    /// Bytes that they take.
+    token_cache_bytes: IntGauge = "token_cache_bytes" [];
     /// Logins tried, by outcome.
     logins: IntCounterVec = "logins_total" ["outcome"];
     /// Refresh tokens presented, by outcome: rotated, replayed, shared, reused, ended, invalid or unknown.
@@ -256,6 +265,18 @@ impl Metrics {
     /// An access token was looked at.
     pub fn token_verified(&self, outcome: &str) {
         self.tokens_verified.with_label_values(&[outcome]).inc();
+    }
+
+    /// An access token was looked up among those that were verified before.
+    pub fn token_looked_up(&self, known: bool) {
+        if known { &self.token_cache_hits } else { &self.token_cache_misses }.inc();
+    }
+
+    /// So many verified tokens are known again.
+    pub fn tokens_kept(&self, usage: Usage) {
+        let Usage { tokens, bytes } = usage;
+        self.token_cache_tokens.set(i64::try_from(tokens).unwrap_or(i64::MAX));
+        self.token_cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// A login was tried.

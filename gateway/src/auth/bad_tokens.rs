@@ -36,7 +36,7 @@ impl BadTokens {
     /// Whether the signature of `token` may be checked, or how long to wait. A token that held a while ago always
     /// may, or one attacker could lock out all who share an address.
     pub fn may_check(&self, token: &str, client: IpAddr, quota: Quota, now: Timestamp) -> Result<(), Duration> {
-        if self.quiet_from.load(Ordering::Relaxed) <= now.as_micros() || self.familiar.has(token) {
+        if self.is_quiet(now) || self.familiar.has(token) {
             return Ok(());
         }
         let next = self.counts.peek(&take(client, quota), now);
@@ -47,6 +47,19 @@ impl BadTokens {
     pub fn failed(&self, client: IpAddr, quota: Quota, now: Timestamp) {
         let quiet_from = now.after(self.counts.take(&take(client, quota), now).reset);
         self.quiet_from.fetch_max(quiet_from.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Notes a token that holds again, without its signature: while anybody is being counted, so that it is recognised
+    /// should it have to be verified before all counts are empty.
+    pub fn held_again(&self, token: &str, now: Timestamp) {
+        if !self.is_quiet(now) {
+            self.familiar.add(token);
+        }
+    }
+
+    /// Whether every count is empty.
+    fn is_quiet(&self, now: Timestamp) -> bool {
+        self.quiet_from.load(Ordering::Relaxed) <= now.as_micros()
     }
 
     /// Notes a token whose signature held.

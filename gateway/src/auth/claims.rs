@@ -1,6 +1,7 @@
 //! What an access token says: its header and claims, read strictly. Only the shape is checked here;
 //! whether they hold is for `verify.rs`. The names are those of RFC 9068 and RFC 7519.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -34,19 +35,25 @@ impl Header {
     }
 }
 
-/// The claims. A missing one, one that is there twice or one of another JSON type, null included, is an error.
+/// The claims, borrowed from the token where they are spelt without escapes. A missing one, one that is there twice or
+/// one of another JSON type, null included, is an error.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Claims {
+pub struct Claims<'a> {
     /// Who issued it.
-    pub iss: String,
+    #[serde(borrow)]
+    pub iss: Cow<'a, str>,
     /// Whom it is for.
-    pub aud: Audience,
+    #[serde(borrow)]
+    pub aud: Audience<'a>,
     /// The user.
-    pub sub: String,
+    #[serde(borrow)]
+    pub sub: Cow<'a, str>,
     /// The session.
-    pub sid: String,
+    #[serde(borrow)]
+    pub sid: Cow<'a, str>,
     /// The token.
-    pub jti: String,
+    #[serde(borrow)]
+    pub jti: Cow<'a, str>,
     /// When it was issued, in seconds since the Unix epoch.
     pub iat: i64,
     /// When it expires.
@@ -61,15 +68,20 @@ pub struct Claims {
     /// The user's epoch.
     pub epoch: u64,
     /// The roles.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<String>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Text<'a>>,
     /// The scopes, parted by spaces (RFC 8693 §4.2).
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub scope: String,
+    #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
+    pub scope: Cow<'a, str>,
     /// All others.
     #[serde(flatten, skip_serializing)]
     pub others: Others,
 }
+
+/// One text of a list, borrowed if it can be: serde borrows no [`Cow`] but a field's own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// A date that is there, and so is a number: null is not the same as nothing (CVE-2026-25537).
 fn present<'de, D: Deserializer<'de>>(date: D) -> Result<Option<i64>, D::Error> {
@@ -110,19 +122,21 @@ impl<'de> Visitor<'de> for Once {
 /// One audience, or several (RFC 7519 §4.1.3).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
-pub enum Audience {
+pub enum Audience<'a> {
     /// One.
-    One(String),
+    #[serde(borrow)]
+    One(Cow<'a, str>),
     /// Several.
-    Many(Vec<String>),
+    #[serde(borrow)]
+    Many(Vec<Text<'a>>),
 }
 
-impl Audience {
+impl Audience<'_> {
     /// Whether `name` is among them.
     pub fn includes(&self, name: &str) -> bool {
         match self {
             Self::One(audience) => audience == name,
-            Self::Many(audiences) => audiences.iter().any(|audience| audience == name),
+            Self::Many(audiences) => audiences.iter().any(|Text(audience)| audience == name),
         }
     }
 }

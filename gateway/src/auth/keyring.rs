@@ -10,6 +10,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::keys::{KeyError, SigningKey, VerificationKey};
+use super::verifier::Verifier;
 use crate::clock::Timestamp;
 use crate::config::{Algorithm, Signing, Tokens};
 use crate::session::refresh_token::RefreshKeys;
@@ -40,8 +41,8 @@ pub enum KeyringError {
 pub struct Keys {
     /// Signs access tokens.
     pub signing: SigningKey,
-    /// Verify access tokens: every key that may still be in use.
-    pub verifying: Vec<VerificationKey>,
+    /// Verifies access tokens with every key that may still be in use.
+    pub verifier: Arc<Verifier>,
     /// Derive refresh tokens.
     pub refresh: RefreshKeys,
 }
@@ -55,7 +56,7 @@ pub struct JwkSet<'a> {
 impl Keys {
     /// The public keys, for `jwks.json`.
     pub fn jwks(&self) -> JwkSet<'_> {
-        JwkSet { keys: self.verifying.iter().filter_map(VerificationKey::public_jwk).collect() }
+        JwkSet { keys: self.verifier.keys().iter().filter_map(VerificationKey::public_jwk).collect() }
     }
 }
 
@@ -66,9 +67,20 @@ pub struct Keyring {
 }
 
 impl Keyring {
+    /// A keyring for another configuration, to be loaded: until then it holds what this one holds now.
+    #[must_use]
+    pub fn succeeded(&self) -> Self {
+        Self { current: Arc::new(ArcSwapOption::new(self.current.load_full())) }
+    }
+
     /// The keys of this moment.
     pub fn current(&self) -> Result<Arc<Keys>, StoreError> {
-        self.current.load_full().ok_or_else(|| StoreError::Unavailable("keys are not loaded yet".to_owned()))
+        self.current.load_full().ok_or_else(not_loaded)
+    }
+
+    /// What `question` learns from the keys of this moment, which takes no count that all cores share.
+    pub fn ask<T>(&self, question: impl FnOnce(&Keys) -> T) -> Result<T, StoreError> {
+        self.current.load().as_deref().map(question).ok_or_else(not_loaded)
     }
 
     /// Loads the keys, and makes those that the store is to keep and has not.
@@ -80,9 +92,22 @@ impl Keyring {
         }
         unusable("accepted", one_name_each(&verifying))?;
         let refresh = refresh_keys(store, tokens, now).await?;
-        self.current.store(Some(Arc::new(Keys { signing, verifying, refresh })));
+        let verifier = self.verifier(verifying, tokens);
+        self.current.store(Some(Arc::new(Keys { signing, verifier, refresh })));
         Ok(())
     }
+
+    /// The verifier of these keys and terms: the one in use, with what it knows, unless anything is another.
+    fn verifier(&self, verifying: Vec<VerificationKey>, tokens: &Tokens) -> Arc<Verifier> {
+        match self.current.load().as_ref() {
+            Some(keys) if keys.verifier.is_of(&verifying, tokens) => Arc::clone(&keys.verifier),
+            _ => Arc::new(Verifier::new(verifying, tokens)),
+        }
+    }
+}
+
+fn not_loaded() -> StoreError {
+    StoreError::Unavailable("keys are not loaded yet".to_owned())
 }
 
 fn unusable<T>(what: &'static str, read: Result<T, KeyError>) -> Result<T, KeyringError> {
@@ -160,4 +185,62 @@ async fn refresh_keys(store: &dyn Store, tokens: &Tokens, now: Timestamp) -> Res
     let mut secrets = stored.into_iter().map(|key| key.material);
     let newest = secrets.next().ok_or_else(|| StoreError::Corrupt("the refresh key is not there".to_owned()))?;
     Ok(RefreshKeys::new(&newest, &secrets.collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::verify::VerifyError;
+    use crate::auth::verify::tests::{NOW, claims, header, key, signed, tokens};
+    use crate::config::VerifyingKey;
+    use crate::store::embedded::EmbeddedStore;
+
+    /// A store, and the tokens' terms with a shared key whose tokens are accepted; the token is signed with it.
+    async fn scene() -> (tempfile::TempDir, EmbeddedStore, Tokens, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path().join("store.db")).await.unwrap();
+        let key = key(Algorithm::Hs256);
+        let token = signed(&key, &header(&key), &claims().to_string());
+        let material = crate::secret::Secret::new(shared_bytes(key.public()));
+        let accepted = VerifyingKey { algorithm: Algorithm::Hs256, key: material, kid: None };
+        (folder, store, Tokens { also_accept: vec![accepted], ..tokens() }, token)
+    }
+
+    fn shared_bytes(key: &VerificationKey) -> Vec<u8> {
+        use base64::Engine as _;
+        let jwk = serde_json::to_value(key.jwk_for_test()).unwrap();
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(jwk["k"].as_str().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn keys_that_stay_keep_the_tokens_that_are_known_and_others_do_not() {
+        let (_folder, store, tokens, token) = scene().await;
+        let keyring = Keyring::default();
+        keyring.load(&store, &tokens, NOW).await.unwrap();
+        keyring.current().unwrap().verifier.verify(&token, NOW).unwrap();
+        keyring.load(&store, &tokens, NOW.after(RELOAD)).await.unwrap();
+        let known = |keyring: &Keyring| keyring.current().unwrap().verifier.recall(&token, NOW).is_some();
+        assert!(known(&keyring), "nothing changed");
+        let succeeded = keyring.succeeded();
+        succeeded.load(&store, &tokens, NOW).await.unwrap();
+        assert!(known(&succeeded), "nor did the configuration");
+        succeeded.load(&store, &Tokens { audience: "other".to_owned(), ..tokens.clone() }, NOW).await.unwrap();
+        assert!(!known(&succeeded), "other terms");
+        assert!(known(&keyring), "and the keyring of before is its own");
+        store.add_key(&new_signing_key(Algorithm::Es256, NOW)).await.unwrap();
+        keyring.load(&store, &tokens, NOW).await.unwrap();
+        assert!(!known(&keyring), "another key in the store");
+    }
+
+    #[tokio::test]
+    async fn a_token_whose_key_is_gone_is_refused_though_it_was_known() {
+        let (_folder, store, tokens, token) = scene().await;
+        let keyring = Keyring::default();
+        keyring.load(&store, &tokens, NOW).await.unwrap();
+        keyring.current().unwrap().verifier.verify(&token, NOW).unwrap();
+        keyring.load(&store, &Tokens { also_accept: Vec::new(), ..tokens }, NOW).await.unwrap();
+        let verifier = Arc::clone(&keyring.current().unwrap().verifier);
+        assert_eq!(verifier.recall(&token, NOW), None);
+        assert_eq!(verifier.verify(&token, NOW), Err(VerifyError::UnknownKey));
+    }
 }

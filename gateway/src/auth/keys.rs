@@ -3,12 +3,16 @@
 //! Which key is used when is decided in `keyring.rs`.
 
 use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, RsaPublicKeyComponents,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{DecodingKey, EncodingKey, crypto};
 use thiserror::Error;
 
@@ -35,8 +39,6 @@ pub enum KeyError {
 pub struct SigningKey {
     algorithm: Algorithm,
     private: EncodingKey,
-    /// base64url of the header, and the dot behind it: the same for every token of this key.
-    header: String,
     public: VerificationKey,
 }
 
@@ -45,9 +47,22 @@ pub struct SigningKey {
 pub struct VerificationKey {
     kid: Kid,
     algorithm: Algorithm,
-    decoding: DecodingKey,
+    /// base64url of the header of every token that this gateway signs with the key.
+    header: String,
+    /// The key as the library verifies with it, read once.
+    material: Material,
     jwk: Jwk,
 }
+
+/// What verifies signatures.
+#[derive(Clone)]
+enum Material {
+    Public(ParsedPublicKey),
+    Shared(hmac::Key),
+}
+
+/// The most bytes of a signature: RSA with 8192 bits, the most that are taken.
+const MAX_SIGNATURE: usize = 1024;
 
 /// RFC 7518 §3.2: a key as long as the hash, or longer.
 const MIN_HMAC_SECRET: usize = 32;
@@ -67,12 +82,7 @@ impl SigningKey {
         .map_err(unreadable)?;
         let jwk = Jwk::from_encoding_key(&private, registered(algorithm)).map_err(unreadable)?;
         let public = VerificationKey::from_jwk(algorithm, jwk, kid)?;
-        let header = encoded(&Header {
-            typ: ACCESS_TOKEN_TYPE.to_owned(),
-            alg: algorithm.name().to_owned(),
-            kid: public.kid.to_string(),
-        });
-        let key = Self { algorithm, private, header: header + ".", public };
+        let key = Self { algorithm, private, public };
         key.sign("probe").map_err(unreadable)?; // A key too weak for its library fails here, not at a login.
         Ok(key)
     }
@@ -95,8 +105,8 @@ impl SigningKey {
     }
 
     /// Signs claims: a whole token.
-    pub fn token(&self, claims: &Claims) -> Result<String, KeyError> {
-        let mut token = self.header.clone() + &encoded(claims);
+    pub fn token(&self, claims: &Claims<'_>) -> Result<String, KeyError> {
+        let mut token = format!("{}.{}", self.public.header, encoded(claims));
         let signature = self.sign(&token).map_err(|_| KeyError::Unreadable(self.algorithm.name()))?;
         token.push('.');
         token.push_str(&signature);
@@ -138,17 +148,33 @@ impl VerificationKey {
 
     fn from_jwk(algorithm: Algorithm, mut jwk: Jwk, kid: Option<Kid>) -> Result<Self, KeyError> {
         let unreadable = KeyError::Unreadable(algorithm.name());
-        let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| unreadable)?;
+        let material = Material::read(algorithm, &jwk).ok_or(unreadable)?;
         let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| unreadable)?;
         let kid = kid.map_or_else(|| Kid::parse(&thumbprint), Ok).map_err(|_| unreadable)?;
         jwk.common.key_id = Some(kid.to_string());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok(Self { kid, algorithm, decoding, jwk })
+        let header = encoded(&Header {
+            typ: ACCESS_TOKEN_TYPE.to_owned(),
+            alg: algorithm.name().to_owned(),
+            kid: kid.to_string(),
+        });
+        Ok(Self { kid, algorithm, header, material, jwk })
     }
 
     /// Its name.
     pub fn kid(&self) -> &Kid {
         &self.kid
+    }
+
+    /// base64url of the header that this gateway gives to tokens of this key: whichever begins with it is of the right
+    /// type, and names this key and its algorithm.
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// Whether `other` is this key, of the same name.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.kid == other.kid && self.algorithm == other.algorithm && self.jwk == other.jwk
     }
 
     /// Whether `other` is another key of the same name.
@@ -163,7 +189,20 @@ impl VerificationKey {
 
     /// Whether `signature`, in base64url, is this key's of `message`.
     pub fn verify(&self, message: &str, signature: &str) -> bool {
-        crypto::verify(signature, message.as_bytes(), &self.decoding, registered(self.algorithm)).unwrap_or(false)
+        let mut bytes = [0; MAX_SIGNATURE];
+        // Base64url in its one spelling: nothing but the alphabet, no padding, no bits to spare.
+        let Ok(length) = URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes) else { return false };
+        let (message, signature) = (message.as_bytes(), &bytes[..length]);
+        match &self.material {
+            Material::Public(key) => key.verify_sig(message, signature).is_ok(),
+            Material::Shared(key) => hmac::verify(key, message, signature).is_ok(),
+        }
+    }
+
+    /// The key, shared secrets included, for another verifier than this one.
+    #[cfg(test)]
+    pub fn jwk_for_test(&self) -> &Jwk {
+        &self.jwk
     }
 
     /// The key as anybody may see it; nothing for a shared secret.
@@ -172,7 +211,33 @@ impl VerificationKey {
     }
 }
 
-fn registered(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+impl Material {
+    /// The key that `jwk` describes (RFC 7518 §6, RFC 8037 §2), if it is one for `algorithm`.
+    fn read(algorithm: Algorithm, jwk: &Jwk) -> Option<Self> {
+        let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
+        let key = match (algorithm, &jwk.algorithm) {
+            (Algorithm::Es256, AlgorithmParameters::EllipticCurve(point)) if point.curve == EllipticCurve::P256 => {
+                // SEC 1 §2.3.3: a point, not compressed.
+                let point = [vec![4], decoded(&point.x)?, decoded(&point.y)?].concat();
+                ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+            }
+            (Algorithm::EdDsa, AlgorithmParameters::OctetKeyPair(pair)) if pair.curve == EllipticCurve::Ed25519 => {
+                ParsedPublicKey::new(&ED25519, decoded(&pair.x)?)
+            }
+            (Algorithm::Rs256, AlgorithmParameters::RSA(rsa)) => {
+                let components = RsaPublicKeyComponents { n: decoded(&rsa.n)?, e: decoded(&rsa.e)? };
+                components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+            }
+            (Algorithm::Hs256, AlgorithmParameters::OctetKey(key)) => {
+                return Some(Self::Shared(hmac::Key::new(hmac::HMAC_SHA256, &decoded(&key.value)?)));
+            }
+            _ => return None,
+        };
+        key.ok().map(Self::Public)
+    }
+}
+
+pub(super) fn registered(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     match algorithm {
         Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
         Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,

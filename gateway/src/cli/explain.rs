@@ -12,7 +12,6 @@ use http::{HeaderMap, Method, Uri};
 use super::{Ending, block_on, complain, print, routes};
 use crate::app;
 use crate::auth::keyring::Keyring;
-use crate::auth::verify;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::ids::{Jti, Partition, PartitionCount, Role, Scope, SessionId, Subject};
@@ -143,7 +142,7 @@ async fn verified(config: &Config, token: &str, now: Timestamp) -> Result<Caller
     let keyring = Keyring::default();
     keyring.load(&*store, &config.tokens, now).await.map_err(|error| Stop::BadInput(error.to_string()))?;
     let keys = keyring.current().map_err(Denied::from)?;
-    let verified = verify::verify(token, &keys.verifying, &config.tokens, now).map_err(Denied::from)?;
+    let verified = keys.verifier.verify(token, now).map_err(Denied::from)?;
     let known = verified.known();
     let check = Check { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: known.epoch, takes: &[] };
     match store.check(&check, now).await.map_err(Denied::from)? {

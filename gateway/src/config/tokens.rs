@@ -25,6 +25,8 @@ pub struct Tokens {
     pub signing: Signing,
     /// Further keys whose tokens are accepted, such as those of the time before.
     pub also_accept: Vec<VerifyingKey>,
+    /// The most bytes of verified tokens that are known again without their signatures; none if 0.
+    pub cache: u64,
     /// What derives refresh tokens; made on first start and kept in the store if `None`.
     pub refresh_secret: Option<Secret>,
 }

@@ -99,6 +99,14 @@ pub(super) fn bytes(value: &Value<'_>) -> Read<u64> {
     }
 }
 
+/// A number of bytes with its unit, or none at all: `0B`.
+pub(super) fn bytes_or_zero(value: &Value<'_>) -> Read<u64> {
+    match value.bare_number() {
+        Some(number) => Err(value.refuse(no_size(&number))),
+        None => value.parse(|raw| if raw == "0B" { Ok(0) } else { parse_bytes(raw) }),
+    }
+}
+
 /// Bytes in a second: `500B/s`.
 pub(super) fn byte_rate(value: &Value<'_>) -> Read<u64> {
     value.parse(|raw| match raw.strip_suffix("/s").map(parse_bytes) {

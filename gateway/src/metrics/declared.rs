@@ -2,7 +2,9 @@
 //! and what fills them is the table's concern.
 
 use prometheus::core::Collector;
-use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result};
+use prometheus::{
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result,
+};
 
 /// A kind of metric.
 pub(super) trait Declared: Collector + Clone + 'static {
@@ -13,6 +15,12 @@ pub(super) trait Declared: Collector + Clone + 'static {
 impl Declared for IntCounterVec {
     fn declare(name: &str, help: &str, labels: &[&str], _: &[f64]) -> Result<Self> {
         Self::new(Opts::new(name, help), labels)
+    }
+}
+
+impl Declared for IntCounter {
+    fn declare(name: &str, help: &str, _: &[&str], _: &[f64]) -> Result<Self> {
+        Self::new(name, help)
     }
 }
 

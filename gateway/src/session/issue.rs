@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use super::Session;
 use super::refresh_token::RefreshToken;
-use crate::auth::claims::{Audience, Claims, Others};
+use crate::auth::claims::{Audience, Claims, Others, Text};
 use crate::auth::keyring::Keys;
 use crate::clock::Timestamp;
 use crate::config::Tokens;
-use crate::ids::{Jti, Role, Scope};
+use crate::ids::{Jti, Scope};
 use crate::policy::Known;
 use crate::problem::Denied;
 use crate::reply::{self, Reply};
@@ -122,22 +122,22 @@ fn known(terms: &Tokens, session: &Session, jti: Jti) -> Known {
     }
 }
 
-fn claims(terms: &Tokens, known: &Known) -> Claims {
+fn claims<'a>(terms: &'a Tokens, known: &'a Known) -> Claims<'a> {
     let Known { subject, sid, jti, epoch, grants, authenticated_at, issued_at, expires_at } = known;
     let scopes: Vec<&str> = grants.scopes.iter().map(Scope::as_str).collect();
     Claims {
-        iss: terms.issuer.clone(),
-        aud: Audience::One(terms.audience.clone()),
-        sub: subject.to_string(),
-        sid: sid.to_string(),
-        jti: jti.to_string(),
+        iss: terms.issuer.as_str().into(),
+        aud: Audience::One(terms.audience.as_str().into()),
+        sub: subject.as_str().into(),
+        sid: sid.to_string().into(),
+        jti: jti.to_string().into(),
         iat: issued_at.as_secs(),
         exp: expires_at.as_secs(),
         auth_time: Some(authenticated_at.as_secs()),
         nbf: None,
         epoch: *epoch,
-        roles: grants.roles.iter().map(Role::to_string).collect(),
-        scope: scopes.join(" "),
+        roles: grants.roles.iter().map(|role| Text(role.as_str().into())).collect(),
+        scope: scopes.join(" ").into(),
         others: Others,
     }
 }

@@ -36,6 +36,22 @@ fn a_span_of_time_has_a_unit() {
 }
 
 #[test]
+fn a_cache_has_a_size_or_is_none() {
+    let cache = |raw: &str| with("audience", &format!("audience = \"a\"\ncache = {raw}"));
+    for (raw, expected) in [("\"64KiB\"", 64 << 10), ("\"1MiB\"", 1 << 20), ("\"0B\"", 0)] {
+        assert_eq!(parse(&cache(raw)).unwrap().tokens.cache, expected, "{raw}");
+    }
+    assert_eq!(parse(&and("")).unwrap().tokens.cache, 16 << 20, "nobody has to think of it");
+    for (raw, expected) in [
+        ("0", r#"0 has no unit; write "0B", "0KiB" or "0MiB""#),
+        ("\"0\"", r#"0 has no unit; write "0B", "0KiB" or "0MiB""#),
+        ("\"none\"", r#""none" is no size; write "500B", "32KiB", "16MiB" or "2GiB""#),
+    ] {
+        assert_eq!(mistake(&cache(raw)), expected, "{raw}");
+    }
+}
+
+#[test]
 fn a_size_has_a_unit() {
     let of_body = |raw: &str| and(&format!("max_body = {raw}"));
     let route =

@@ -15,6 +15,7 @@ mod grpc;
 mod http2;
 mod identity;
 mod invariants;
+mod known_tokens;
 mod leases;
 mod lifecycle;
 mod limits;

@@ -10,9 +10,9 @@ use crate::ids::{Kid, Partition, PartitionCount};
 use crate::secret::Secret;
 use crate::session::Lifetimes;
 
-const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+pub(in crate::auth) const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
-fn terms() -> Tokens {
+pub(in crate::auth) fn tokens() -> Tokens {
     Tokens {
         issuer: "https://issuer.example".to_owned(),
         audience: "api".to_owned(),
@@ -25,11 +25,16 @@ fn terms() -> Tokens {
         },
         signing: Signing::Stored(Algorithm::Es256),
         also_accept: Vec::new(),
+        cache: 1 << 20,
         refresh_secret: None,
     }
 }
 
-fn claims() -> Value {
+fn terms() -> Terms {
+    Terms::from(&tokens())
+}
+
+pub(in crate::auth) fn claims() -> Value {
     let sid = SessionId::random(Partition::of(&Subject::parse("alice").unwrap(), PartitionCount::ONE));
     json!({
         "iss": "https://issuer.example", "aud": "api", "sub": "alice", "sid": sid.to_string(),
@@ -38,22 +43,22 @@ fn claims() -> Value {
     })
 }
 
-fn encode(part: impl AsRef<[u8]>) -> String {
+pub(super) fn encode(part: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(part)
 }
 
 /// A token of exactly this header and these claims, signed for real.
-fn signed(key: &SigningKey, header: &Value, claims: &str) -> String {
+pub(in crate::auth) fn signed(key: &SigningKey, header: &Value, claims: &str) -> String {
     let message = format!("{}.{}", encode(header.to_string()), encode(claims));
     let signature = key.sign_for_test(&message);
     format!("{message}.{signature}")
 }
 
-fn key(algorithm: Algorithm) -> SigningKey {
+pub(in crate::auth) fn key(algorithm: Algorithm) -> SigningKey {
     SigningKey::read(algorithm, &SigningKey::generate(algorithm), None).unwrap()
 }
 
-fn header(key: &SigningKey) -> Value {
+pub(in crate::auth) fn header(key: &SigningKey) -> Value {
     json!({ "typ": "at+jwt", "alg": key.public().algorithm().name(), "kid": key.public().kid().as_str() })
 }
 
@@ -64,12 +69,12 @@ fn outcome(key: &SigningKey, token: &str) -> &'static str {
     }
 }
 
-fn with(mut value: Value, name: &str, new: Value) -> Value {
+pub(in crate::auth) fn with(mut value: Value, name: &str, new: Value) -> Value {
     value[name] = new;
     value
 }
 
-fn without(mut value: Value, name: &str) -> Value {
+pub(super) fn without(mut value: Value, name: &str) -> Value {
     value.as_object_mut().unwrap().remove(name);
     value
 }
@@ -274,8 +279,9 @@ mod properties {
             roles in prop::collection::btree_set("[a-z0-9:_.-]{1,64}", 0..6),
         ) {
             let key = key(algorithm);
-            let claims: Claims = serde_json::from_value(with(with(with(
-                claims(), "sub", json!(sub)), "epoch", json!(epoch)), "roles", json!(roles))).unwrap();
+            let claims = with(with(with(claims(), "sub", json!(sub)), "epoch", json!(epoch)), "roles", json!(roles));
+            let claims = claims.to_string();
+            let claims: Claims<'_> = serde_json::from_str(&claims).unwrap();
             let token = key.token(&claims).unwrap();
             let verified = verify(&token, std::slice::from_ref(key.public()), &terms(), NOW).unwrap();
             prop_assert_eq!(verified.known().subject.as_str(), sub);

@@ -16,6 +16,7 @@ const RETRY_WINDOW: Duration = Duration::from_secs(30);
 const LONGEST_RETRY_WINDOW: Duration = Duration::from_mins(5);
 const LEEWAY: Duration = Duration::from_secs(5);
 const LONGEST_LEEWAY: Duration = Duration::from_mins(1);
+const CACHE: u64 = 16 << 20;
 
 /// Reads `[tokens]`.
 pub(super) fn tokens(value: &Value<'_>) -> Read<Tokens> {
@@ -30,6 +31,7 @@ pub(super) fn tokens(value: &Value<'_>) -> Read<Tokens> {
         let leeway = table.or("leeway", |value| at_most(value, LONGEST_LEEWAY), LEEWAY);
         let signing = signing(table);
         let also_accept = table.or("accept", |value| value.list(verifying_key), Vec::new());
+        let cache = table.or("cache", values::bytes_or_zero, CACHE);
         let refresh_secret = table.optional("refresh_secret", secrets::hmac_secret);
         let (access_ttl, lifetimes) = lives?;
         Ok(Tokens {
@@ -40,6 +42,7 @@ pub(super) fn tokens(value: &Value<'_>) -> Read<Tokens> {
             lifetimes,
             signing: signing?,
             also_accept: also_accept?,
+            cache: cache?,
             refresh_secret: refresh_secret?,
         })
     })
