@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::Clock;
 use crate::descriptors::AcceptError;
 use crate::ids::RequestId;
 use crate::metrics::Metrics;
@@ -145,7 +146,7 @@ async fn answer(request: &Request<Incoming>, client: IpAddr, parts: &AdminParts)
 }
 
 fn refusal(denied: &Denied) -> Reply {
-    Problem::from(denied).reply(&RequestId::random())
+    Problem::from(denied).reply(&RequestId::random(Clock::system().now()))
 }
 
 fn text(status: StatusCode, media_type: &'static str, body: String) -> Reply {

@@ -38,7 +38,7 @@ use crate::store::measured::Measured;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
 use crate::streams::{Cause, Streams};
-use crate::telemetry::Lost;
+use crate::telemetry::{AccessLog, Lost};
 use crate::webhook::Webhook;
 
 mod background;
@@ -94,14 +94,19 @@ pub struct App {
 }
 
 impl App {
-    /// Builds and starts everything: it serves when this returns.
-    pub async fn start(config: Config, clock: Clock) -> Result<Self, AppError> {
+    /// Builds and starts everything: it serves when this returns, and tells `access` of each request.
+    pub async fn start(config: Config, clock: Clock, access: AccessLog) -> Result<Self, AppError> {
         let store = open_store(&config.store).await?;
-        Self::start_with(store, config, clock).await
+        Self::start_with(store, config, clock, access).await
     }
 
     /// [`App::start`] with a store that is open already, in place of the one that `config` names.
-    pub async fn start_with(store: Arc<dyn Store>, config: Config, clock: Clock) -> Result<Self, AppError> {
+    pub async fn start_with(
+        store: Arc<dyn Store>,
+        config: Config,
+        clock: Clock,
+        access: AccessLog,
+    ) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new());
         let store: Arc<dyn Store> = Arc::new(Measured::new(store, Arc::clone(&metrics)));
         let (store, follower) = followed(store, &config, &metrics);
@@ -123,10 +128,11 @@ impl App {
             current: Arc::clone(&current),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
+            access: access.clone(),
             streams: Arc::clone(&streams),
             revoker: Arc::clone(&revoker),
         };
-        let acceptor = Acceptor::new(engine(gateway), Arc::clone(&current), Arc::clone(&metrics));
+        let acceptor = Acceptor::new(engine(gateway), Arc::clone(&current), Arc::clone(&metrics), access);
         let mut addresses = BTreeMap::new();
         let mut tls = BTreeMap::new();
         for listener in &config.listeners {

@@ -32,6 +32,7 @@ use crate::problem::Denied;
 use crate::routing::{Endpoint, Found, Target};
 use crate::session::revoker::Revoker;
 use crate::streams::Streams;
+use crate::telemetry::AccessLog;
 
 pub mod body;
 pub mod exchange;
@@ -60,6 +61,8 @@ pub struct Gateway {
     pub clock: Clock,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Where access lines go.
+    pub access: AccessLog,
     /// Knows which answers go on.
     pub streams: Arc<Streams>,
     /// Ends sessions because of what an upstream did.
@@ -70,14 +73,14 @@ impl Gateway {
     /// Reads the request safely: where it comes from, and in one way only.
     fn read(session: &mut Session, journey: &mut Journey) -> Result<()> {
         let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        let transport = Entrance::of(session).map(|entrance| entrance.transport.clone());
-        let secure = transport.as_ref().is_some_and(Transport::is_secure);
-        let request = session.req_header_mut();
         let peer = peer.ok_or_else(|| Error::explain(pingora::InternalError, "a connection without an address"))?;
-        journey.origin = Origin::read(peer, secure, &request.headers, &journey.snapshot.trusted_proxies);
-        journey.request_id = journey.origin.request_id(&request.headers);
-        journey.reading = exchange::canonicalise(request);
-        journey.outgoing.hsts = secured::insistence(transport.as_ref(), &journey.origin);
+        let transport = Entrance::of(session).map(|entrance| &entrance.transport);
+        let secure = transport.is_some_and(Transport::is_secure);
+        let headers = &session.req_header().headers;
+        journey.origin = Origin::read(peer, secure, headers, &journey.snapshot.trusted_proxies);
+        journey.request_id = journey.origin.request_id(headers).unwrap_or(journey.request_id);
+        journey.outgoing.hsts = secured::insistence(transport, &journey.origin);
+        journey.reading = exchange::canonicalise(session.req_header_mut());
         if journey.reading.is_err() {
             session.set_keepalive(None); // Where one request was ambiguous, so is where the next one begins.
         }
@@ -168,7 +171,7 @@ impl ProxyHttp for Gateway {
         let work = async {
             Self::read(session, journey)?;
             if session.is_http2() {
-                record::owe(session, None, journey, &self.metrics);
+                record::owe(session, None, journey, self);
             }
             Ok(())
         };
@@ -252,7 +255,7 @@ impl ProxyHttp for Gateway {
             if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(());
             }
-            forward::answered(journey, &self.metrics);
+            forward::answered(journey);
             Entrance::of(session).inspect(|entrance| entrance.upload.done()); // Now both sides may take their time.
             // RFC 9110 §9.2.1: what was asked by a safe method has changed nothing.
             if response.status.is_success() && !session.req_header().method.is_safe() {
@@ -260,7 +263,7 @@ impl ProxyHttp for Gateway {
             }
             lasting::register(session, response, journey, &self.streams)?;
             if journey.stream.is_some() || session.is_http2() {
-                record::owe(session, Some(response.status), journey, &self.metrics);
+                record::owe(session, Some(response.status), journey, self);
             }
             exchange::keep_private(response, session.req_header(), journey)?;
             exchange::annotate(response, journey)
@@ -292,7 +295,7 @@ impl ProxyHttp for Gateway {
     /// One line, one observation.
     async fn logging(&self, session: &mut Session, error: Option<&Error>, journey: &mut Journey) {
         let work = async {
-            record::request(session, error, journey, &self.metrics);
+            record::request(session, error, journey, self);
             let taken_back = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
             if let Some(entrance) = Entrance::of(session).filter(|_| !taken_back) {
                 entrance.complete();

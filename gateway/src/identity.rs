@@ -2,27 +2,31 @@
 //! dropped, however it is spelt, and only then are ours set from the [`Permit`]: what was checked is exactly what is sent.
 //! Runs on the engine's own copy of the request, after hop-by-hop headers were removed, once per attempt.
 
+use std::net::IpAddr;
+
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue};
-use pingora::Error;
 use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, OrErr as _};
 
 use crate::config::UpstreamHeader;
 use crate::cookies::{self, Cookies};
+use crate::decimal;
 use crate::ids::{RequestId, Role, Subject};
-use crate::inbound::client::{Origin, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID};
-use crate::inbound::names::{folded, is_claim, is_lookalike, is_managed};
+use crate::inbound::client::{Origin, X_FORWARDED_FOR};
+use crate::inbound::names::{folded, is_not_theirs};
 use crate::policy::Permit;
 use crate::session::issue::TokenPair;
 
+// The engine takes a name that is known at compile time as it is, and copies every other.
 /// The caller's subject.
-const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const X_USER_ID: &str = "x-user-id";
 /// The caller's roles, parted by commas.
-pub const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
+const X_USER_ROLES: &str = "x-user-roles";
 /// The caller's session.
-pub const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_SESSION_ID: &str = "x-session-id";
+const X_FORWARDED_HOST: &str = "x-forwarded-host";
+const X_REAL_IP: &str = "x-real-ip";
 
 /// What an upstream is told of a request besides who sends it.
 pub struct Assertion<'a> {
@@ -44,38 +48,50 @@ pub struct Assertion<'a> {
 
 /// What names a user whom the gateway itself asks about.
 pub fn naming(subject: &Subject) -> (HeaderName, HeaderValue) {
-    (X_USER_ID, HeaderValue::from_str(subject.as_str()).expect("a subject is visible ASCII"))
+    (HeaderName::from_static(X_USER_ID), subject_value(subject))
+}
+
+fn subject_value(subject: &Subject) -> HeaderValue {
+    HeaderValue::from_str(subject.as_str()).expect("a subject is visible ASCII")
 }
 
 /// Drops every alias of a managed header from `request`, then sets ours.
 pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<(), Box<Error>> {
-    let Assertion { permit, request_id, origin, authority, pool_headers, cookies, renewed } = assertion;
-    let chain = forwarded_for(&request.headers, origin);
-    let forward_token = permit.route().forward_token;
-    for name in managed_names(&request.headers, pool_headers, forward_token) {
+    let Assertion { permit, request_id, origin, authority, pool_headers, .. } = assertion;
+    let chain = forwarded_for(&request.headers, origin)?;
+    for name in foreign_names(&request.headers, pool_headers) {
         request.remove_header(&name);
     }
+    if !permit.route().forward_token {
+        request.remove_header(&AUTHORIZATION);
+    }
     if let Some(known) = permit.caller().known() {
-        request.insert_header(X_USER_ID, known.subject.as_str())?;
+        request.insert_header(X_USER_ID, subject_value(&known.subject))?;
         request.insert_header(X_SESSION_ID, known.sid.to_string())?;
         let roles: Vec<&str> = known.grants.roles.iter().map(Role::as_str).collect();
         if !roles.is_empty() {
             request.insert_header(X_USER_ROLES, roles.join(","))?;
         }
     }
-    request.insert_header(X_REQUEST_ID, request_id.as_str())?;
-    request.insert_header(X_FORWARDED_FOR, chain)?;
-    request.insert_header(X_FORWARDED_PROTO, if origin.https { "https" } else { "http" })?;
+    request.insert_header("x-request-id", request_id.as_str())?;
+    request.insert_header(X_REAL_IP, address(origin.client)?)?;
+    request.insert_header("x-forwarded-for", chain)?;
+    request
+        .insert_header("x-forwarded-proto", HeaderValue::from_static(if origin.https { "https" } else { "http" }))?;
     request.insert_header(X_FORWARDED_HOST, *authority)?;
-    request.insert_header(X_REAL_IP, origin.client.to_string())?;
     for UpstreamHeader { name, value } in *pool_headers {
-        request.insert_header(name.clone(), value.clone())?;
+        request.insert_header(name, value.clone())?;
     }
+    if request.headers.contains_key(COOKIE) { keep_cookies(request, assertion) } else { Ok(()) }
+}
+
+/// Leaves the cookies that the server may see.
+fn keep_cookies(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<(), Box<Error>> {
+    let Assertion { permit, cookies, renewed, .. } = assertion;
     let mut kept = cookies::of_others(*cookies, &request.headers);
     // Only what was checked: a route that looks at no cookies, or lets anybody in, passes none of ours on.
-    if let Some(cookies) =
-        cookies.filter(|_| forward_token && permit.route().cookies && permit.caller().known().is_some())
-    {
+    let passes_on = permit.route().forward_token && permit.route().cookies && permit.caller().known().is_some();
+    if let Some(cookies) = cookies.filter(|_| passes_on) {
         pass_on(&mut kept, cookies, &request.headers, *renewed);
     }
     request.remove_header(&COOKIE);
@@ -83,22 +99,25 @@ pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<
 }
 
 /// The names in `headers` that a server might read as managed ones, or believe about the caller, whoever sent them.
-fn managed_names(headers: &HeaderMap, pool: &[UpstreamHeader], forward_token: bool) -> Vec<HeaderName> {
-    let managed = |name: &&HeaderName| {
-        is_managed(name.as_str())
-            || is_claim(name.as_str())
-            || is_lookalike(name)
-            || pool.iter().any(|ours| folded(ours.name.as_str()).eq(folded(name.as_str())))
-            || (**name == AUTHORIZATION && !forward_token)
-    };
-    headers.keys().filter(managed).cloned().collect()
+fn foreign_names(headers: &HeaderMap, pool: &[UpstreamHeader]) -> Vec<HeaderName> {
+    let ours = |name: &HeaderName| pool.iter().any(|ours| folded(ours.name.as_str()).eq(folded(name.as_str())));
+    headers.keys().filter(|name| is_not_theirs(name) || ours(name)).cloned().collect()
 }
 
 /// The chain of `X-Forwarded-For`: what a trusted proxy passed on, and that proxy; or the peer alone.
-fn forwarded_for(headers: &HeaderMap, origin: &Origin) -> String {
-    let passed_on = headers.get_all(X_FORWARDED_FOR).iter().filter(|_| origin.trusted);
-    let hops = passed_on.filter_map(|line| line.to_str().ok()).map(str::to_owned);
-    hops.chain([origin.peer.to_string()]).collect::<Vec<_>>().join(", ")
+fn forwarded_for(headers: &HeaderMap, origin: &Origin) -> Result<HeaderValue, Box<Error>> {
+    if !origin.trusted {
+        return address(origin.peer);
+    }
+    let passed_on = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).map(str::to_owned);
+    let chain = passed_on.chain([origin.peer.to_string()]).collect::<Vec<_>>().join(", ");
+    HeaderValue::try_from(chain).or_err(ErrorType::InvalidHTTPHeader, "a chain of proxies that is no header")
+}
+
+fn address(address: IpAddr) -> Result<HeaderValue, Box<Error>> {
+    let mut bytes = Vec::with_capacity("255.255.255.255".len());
+    decimal::push_address(&mut bytes, address);
+    HeaderValue::try_from(bytes).or_err(ErrorType::InternalError, "an address that is no header")
 }
 
 /// Passes on the access token in its cookie: the renewed one, if there is one.

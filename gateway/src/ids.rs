@@ -2,6 +2,7 @@
 //! of its own that is built by parsing, so that one can't be passed for another and none can hold bytes
 //! that are unsafe in a header, a key or a log line. This file draws random bytes but does no other I/O.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use aws_lc_rs::{digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
+
+use crate::clock::Timestamp;
 
 /// Why a text is not the id it should be. Never holds the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -115,17 +118,73 @@ text_id!(
     /// The name that the configuration gives to terms for pages of other origins.
     CorsId, 64, name_byte
 );
-text_id!(
-    /// Names one request in logs, problems and the `X-Request-Id` header.
-    RequestId, 64, name_byte
-);
+
+/// Names one request in logs, problems and the `X-Request-Id` header. Its bytes are in place, since every request has one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestId {
+    bytes: [u8; Self::MAX],
+    length: u8,
+}
 
 impl RequestId {
-    /// A new id, ordered by time (UUIDv7).
-    pub fn random() -> Self {
-        let mut buffer = uuid::Uuid::encode_buffer();
-        Self(Arc::from(&*uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer)))
+    const MAX: usize = 64;
+
+    /// Reads the id: 1 to 64 letters, digits, `_`, `-` and `.`.
+    pub fn parse(raw: &str) -> Result<Self, IdError> {
+        match raw.len() {
+            0 => Err(IdError::Empty),
+            1..=Self::MAX if raw.bytes().all(name_byte) => Ok(Self::of(raw)),
+            1..=Self::MAX => Err(IdError::Character),
+            _ => Err(IdError::TooLong { max: Self::MAX }),
+        }
     }
+
+    /// A new id, ordered by time (UUIDv7).
+    pub fn random(now: Timestamp) -> Self {
+        let millis = u64::try_from(now.as_micros() / 1000).unwrap_or(0);
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &unlike_any_other()).into_uuid();
+        Self::of(id.hyphenated().encode_lower(&mut buffer))
+    }
+
+    fn of(text: &str) -> Self {
+        let mut bytes = [0; Self::MAX];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        Self { bytes, length: u8::try_from(text.len()).expect("it was measured") }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..usize::from(self.length)]).expect("it was made of ASCII")
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RequestId({self})")
+    }
+}
+
+/// Bytes that come only once, for names that anybody may know: from a generator (xoroshiro128++) that each thread seeds
+/// once, since a call to the system's for each request costs more than all else about its name.
+fn unlike_any_other() -> [u8; 10] {
+    thread_local! {
+        static STATE: Cell<[u64; 2]> = Cell::new([random_bytes(), random_bytes()].map(u64::from_le_bytes));
+    }
+    let next = || {
+        let [a, b] = STATE.get();
+        let mixed = b ^ a;
+        STATE.set([a.rotate_left(49) ^ mixed ^ (mixed << 21), mixed.rotate_left(28)]);
+        a.wrapping_add(b).rotate_left(17).wrapping_add(a).to_le_bytes()
+    };
+    let ([a, b, c, d, e, f, g, h], [i, j, ..]) = (next(), next());
+    [a, b, c, d, e, f, g, h, i, j]
 }
 
 /// Fresh random bytes from the system's generator.
@@ -289,6 +348,36 @@ mod tests {
         let other_trailing_bits = format!("{}x", &sid[..21]);
         assert_eq!(SessionId::parse(&other_trailing_bits), Err(IdError::Malformed));
         assert_eq!(SessionId::parse(&format!("{sid}=")), Err(IdError::Malformed));
+    }
+
+    #[test]
+    fn a_new_request_id_is_a_uuid_that_tells_its_time_and_comes_once() {
+        let now = Timestamp::from_micros(1_700_000_000_123_456);
+        let ids: Vec<RequestId> = (0..10_000).map(|_| RequestId::random(now)).collect();
+        for id in &ids {
+            let uuid = uuid::Uuid::parse_str(id.as_str()).unwrap();
+            let at = uuid.get_timestamp().unwrap().to_unix();
+            assert_eq!((uuid.get_version_num(), at), (7, (1_700_000_000, 123_000_000)));
+        }
+        let distinct: std::collections::BTreeSet<&str> = ids.iter().map(RequestId::as_str).collect();
+        assert_eq!(distinct.len(), ids.len());
+        let elsewhere = std::thread::spawn(move || RequestId::random(now)).join().unwrap();
+        assert!(!distinct.contains(elsewhere.as_str()), "each thread has a seed of its own");
+    }
+
+    #[test]
+    fn a_request_id_holds_only_what_a_header_and_a_log_may() {
+        let long = "x".repeat(64);
+        assert_eq!(RequestId::parse(&long).unwrap().as_str(), long);
+        for (bad, why) in [
+            ("", IdError::Empty),
+            ("a b", IdError::Character),
+            ("a\n", IdError::Character),
+            ("é", IdError::Character),
+            (&"x".repeat(65), IdError::TooLong { max: 64 }),
+        ] {
+            assert_eq!(RequestId::parse(bad), Err(why));
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Journey {
             now,
             began: Instant::now(),
             took: None,
-            request_id: RequestId::random(),
+            request_id: RequestId::random(now),
             origin: Origin { client: nowhere, peer: nowhere, trusted: false, https: false },
             reading: Ok(()),
             route: None,

@@ -13,6 +13,7 @@ pub mod connection;
 pub mod cookies;
 pub mod cors;
 pub mod csrf;
+mod decimal;
 pub mod descriptors;
 pub mod gateway;
 pub mod identity;

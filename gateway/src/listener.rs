@@ -27,6 +27,7 @@ use crate::gateway::snapshot::Snapshot;
 use crate::metrics::Metrics;
 use crate::overload::Room;
 use crate::panics::{self, Panicked};
+use crate::telemetry::AccessLog;
 
 mod crowd;
 mod http1;
@@ -73,6 +74,7 @@ pub struct Acceptor {
     proxy: Arc<HttpProxy<Gateway>>,
     current: Arc<ArcSwap<Snapshot>>,
     metrics: Arc<Metrics>,
+    access: AccessLog,
     connections: TaskTracker,
     stop: CancellationToken,
     /// What the engine looks at before it keeps a connection.
@@ -81,11 +83,17 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Hands connections to `proxy`; `current` tells which peers are proxies of ours.
-    pub fn new(proxy: HttpProxy<Gateway>, current: Arc<ArcSwap<Snapshot>>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        proxy: HttpProxy<Gateway>,
+        current: Arc<ArcSwap<Snapshot>>,
+        metrics: Arc<Metrics>,
+        access: AccessLog,
+    ) -> Self {
         Self {
             proxy: Arc::new(proxy),
             current,
             metrics,
+            access,
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
             ending: watch::Sender::new(false),

@@ -3,9 +3,12 @@
 //! nothing is global.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use prometheus::{Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{
+    Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
+};
 
 use crate::auth::verified::Usage;
 use crate::clock::Timestamp;
@@ -14,11 +17,16 @@ use crate::ids::{LimitId, RouteId, UpstreamId};
 use crate::overload::Full;
 
 mod declared;
+mod meters;
 mod outcome;
 mod revocation;
 
 use declared::registered;
+pub use meters::{RouteMeters, UpstreamMeter};
 pub use outcome::{LeaseOutcome, LimitOutcome, ReloadOutcome, RevocationOutcome, RotationOutcome};
+
+/// The reason of what was not refused.
+pub const REASONLESS: &str = "-";
 
 /// Seconds, from a cached answer to a patient upstream.
 const REQUEST_BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -33,6 +41,8 @@ macro_rules! table {
         /// All metrics of one gateway.
         pub struct Metrics {
             registry: Registry,
+            /// Found once: nearly all that are looked at.
+            good_tokens: OnceLock<IntCounter>,
             $(#[doc = $help] $field: $kind,)+
         }
 
@@ -42,7 +52,7 @@ macro_rules! table {
                 $(let $field: $kind = registered(
                     &registry, concat!("portcullis_", $name), $help.trim(), &[$($label),*], table!(@buckets $($buckets)?),
                 );)+
-                Self { registry, $($field,)+ }
+                Self { registry, good_tokens: OnceLock::new(), $($field,)+ }
             }
         }
     };
@@ -227,9 +237,16 @@ impl Metrics {
 
     /// A request ended.
     pub fn request_done(&self, route: &str, status: u16, reason: &str, took: Duration) {
-        let mut digits = [0; 3];
-        self.requests.with_label_values(&[route, status_text(status, &mut digits), reason]).inc();
-        self.request_duration.with_label_values(&[route]).observe(took.as_secs_f64());
+        self.request_counter(route, status, reason).inc();
+        self.request_timer(route).observe(took.as_secs_f64());
+    }
+
+    fn request_counter(&self, route: &str, status: u16, reason: &str) -> IntCounter {
+        self.requests.with_label_values(&[route, status_text(status, &mut [0; 3]), reason])
+    }
+
+    fn request_timer(&self, route: &str) -> Histogram {
+        self.request_duration.with_label_values(&[route])
     }
 
     /// A request was refused.
@@ -247,11 +264,6 @@ impl Metrics {
         self.panics.with_label_values(&[place]).inc();
     }
 
-    /// A request is on its way to an upstream for as long as this is held.
-    pub fn upstream_entered(&self, upstream: &UpstreamId) -> Held {
-        Held::hold(&self.upstream_in_flight.with_label_values(&[upstream.as_str()]))
-    }
-
     /// A preflight was answered.
     pub fn preflight(&self, route: &RouteId, outcome: cors::Outcome) {
         self.preflights.with_label_values(&[route.as_str(), outcome.name()]).inc();
@@ -264,7 +276,8 @@ impl Metrics {
 
     /// An access token was looked at.
     pub fn token_verified(&self, outcome: &str) {
-        self.tokens_verified.with_label_values(&[outcome]).inc();
+        let counter = || self.tokens_verified.with_label_values(&[outcome]);
+        if outcome == "ok" { self.good_tokens.get_or_init(counter).inc() } else { counter().inc() }
     }
 
     /// An access token was looked up among those that were verified before.
@@ -349,11 +362,6 @@ impl Metrics {
     /// A server left its pool.
     pub fn upstream_server_gone(&self, upstream: &UpstreamId, server: SocketAddr) {
         let _ = self.upstream_server_up.remove_label_values(&[upstream.as_str(), &url(server)]);
-    }
-
-    /// A server's answer began.
-    pub fn upstream_answered(&self, upstream: &UpstreamId, after: Duration) {
-        self.upstream_duration.with_label_values(&[upstream.as_str()]).observe(after.as_secs_f64());
     }
 
     /// An upstream failed a request.

@@ -306,4 +306,4 @@ fn conflict(route: &Route, other: &Route) -> Option<RouteConflict> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

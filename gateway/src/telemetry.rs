@@ -1,9 +1,11 @@
 //! Logs: four streams to standard output and, if a folder is named, each to a file of its own. Libraries
 //! are heard only from WARN up, since below it they print whole requests. What is logged of a request is
-//! [`AccessLine`]; nothing here ever sees a token or a body, and no request waits for a line to be written.
+//! [`AccessLine`], which goes past the subscriber; nothing here ever sees a token or a body, and no request waits for
+//! a line to be written.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -18,14 +20,16 @@ use crate::config::{LogFormat, Telemetry};
 mod access;
 mod file;
 mod json;
+mod line;
 mod queue;
 mod redact;
 mod text;
 
-pub use access::AccessLine;
+pub use access::{AccessLine, AccessLog};
 pub use redact::redact_query;
 
 use file::LogFile;
+use line::Writer;
 use queue::Queue;
 
 /// How long the last lines may take when the process ends.
@@ -33,6 +37,9 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The streams; also the targets of our log lines.
 const STREAMS: [&str; 4] = ["auth", "api", "error", "performance"];
+
+/// The one that holds access lines.
+const ACCESS: &str = "api";
 
 /// Why logs can't be written.
 #[derive(Debug, Error)]
@@ -57,6 +64,7 @@ pub enum TelemetryError {
 pub struct Guard {
     files: Vec<LogFile>,
     queues: Vec<Queue>,
+    access: AccessLog,
 }
 
 impl Guard {
@@ -74,20 +82,25 @@ impl Guard {
         Lost(self.queues.clone())
     }
 
-    fn queue<W>(&mut self, sink: W) -> io::Result<Queue>
+    /// Where access lines go.
+    pub fn access_log(&self) -> AccessLog {
+        self.access.clone()
+    }
+
+    fn queue<W>(&mut self, sink: W, writer: Writer) -> io::Result<Queue>
     where
         W: for<'w> fmt::MakeWriter<'w> + Send + 'static,
     {
-        let queue = Queue::to(sink)?;
+        let queue = Queue::to(sink, writer)?;
         self.queues.push(queue.clone());
         Ok(queue)
     }
 
-    fn file(&mut self, folder: &Path, stream: &str) -> Result<Queue, TelemetryError> {
+    fn file(&mut self, folder: &Path, stream: &str, writer: Writer) -> Result<Queue, TelemetryError> {
         let path = folder.join(format!("{stream}.log"));
         let file = LogFile::open(path.clone()).map_err(|why| TelemetryError::File { path, why })?;
         self.files.push(file.clone());
-        Ok(self.queue(file)?)
+        Ok(self.queue(file, writer)?)
     }
 }
 
@@ -112,14 +125,23 @@ impl Drop for Guard {
 
 /// Sets up logging for the whole process.
 pub fn start(terms: &Telemetry) -> Result<Guard, TelemetryError> {
-    let mut guard = Guard { files: Vec::new(), queues: Vec::new() };
-    let mut layers = vec![lines(terms.format, guard.queue(io::stdout)?, Box::new(audible(terms.level)))];
+    let redact: Arc<[String]> = terms.redact.clone().into();
+    let writer = || Writer::new(terms.format, Arc::clone(&redact));
+    let mut guard = Guard { files: Vec::new(), queues: Vec::new(), access: AccessLog::nowhere() };
+    let stdout = guard.queue(io::stdout, writer())?;
+    let mut layers = vec![lines(terms.format, stdout.clone(), Box::new(audible(terms.level)))];
+    let mut access = vec![stdout];
     if let Some(folder) = &terms.folder {
         for stream in STREAMS {
-            layers.push(lines(terms.format, guard.file(folder, stream)?, belongs_to(stream, terms.level)));
+            let queue = guard.file(folder, stream, writer())?;
+            access.extend((stream == ACCESS).then(|| queue.clone()));
+            layers.push(lines(terms.format, queue, belongs_to(stream, terms.level)));
         }
     }
     tracing_subscriber::registry().with(layers).try_init()?;
+    if terms.level >= tracing::Level::INFO {
+        guard.access = AccessLog::to(access);
+    }
     Ok(guard)
 }
 

@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::{self, UpstreamHeader};
 use crate::ids::UpstreamId;
-use crate::metrics::{Held, Metrics};
+use crate::metrics::{Held, Metrics, UpstreamMeter};
 use crate::overload::{self, Counts, Full, Rank, Room};
 use crate::panics;
 use crate::problem::Denied;
@@ -88,6 +88,7 @@ pub struct Pool {
     /// A server came or went down: it should be looked at soon.
     news: Notify,
     metrics: Arc<Metrics>,
+    meter: UpstreamMeter,
 }
 
 /// A place among the requests of a pool, given back when it is dropped.
@@ -134,7 +135,8 @@ impl Pool {
     fn new(id: UpstreamId, terms: config::Upstream, counts: &Counts, metrics: Arc<Metrics>) -> Self {
         let room = Room::new(&counts.upstream(&id), terms.requests);
         let (servers, turn, news) = (ArcSwap::default(), AtomicUsize::new(0), Notify::new());
-        let pool = Self { id, terms, room, servers, turn, news, metrics };
+        let meter = metrics.upstream(&id);
+        let pool = Self { id, terms, room, servers, turn, news, metrics, meter };
         pool.replace(&resolve::literal(&pool.terms.servers));
         pool
     }
@@ -147,7 +149,12 @@ impl Pool {
     /// A place among the requests that are on their way to it.
     pub fn enter(&self, rank: Rank) -> Result<PoolPlace, Denied> {
         let place = self.room.enter(rank).ok_or(Denied::Overloaded(Full::Upstream))?;
-        Ok(PoolPlace { _place: place, _shown: self.metrics.upstream_entered(&self.id) })
+        Ok(PoolPlace { _place: place, _shown: self.meter.entered() })
+    }
+
+    /// Notes that the answer of one of its servers began.
+    pub fn answered(&self, after: Duration) {
+        self.meter.answered(after);
     }
 
     /// How many servers are tried for one request.
@@ -179,7 +186,7 @@ impl Pool {
     /// The engine's view of a server, with every timeout set; `upgrade` is a tunnel, which may be silent.
     pub fn peer(&self, server: &Server, upgrade: bool, read_timeout: Option<Duration>) -> Box<HttpPeer> {
         let terms = &self.terms;
-        let mut peer = HttpPeer::new(server.address(), false, String::new());
+        let mut peer = Box::new(HttpPeer::new(server.address(), false, String::new()));
         let options = &mut peer.options;
         options.connection_timeout = Some(terms.connect_timeout);
         options.total_connection_timeout = Some(terms.connect_timeout);
@@ -192,7 +199,7 @@ impl Pool {
             options.max_h2_streams = MAX_STREAMS;
             options.h2_ping_interval = Some(PING_INTERVAL);
         }
-        Box::new(peer)
+        peer
     }
 
     /// Notes that a server could not be reached.

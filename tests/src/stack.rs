@@ -11,6 +11,7 @@ use portcullis::app::App;
 use portcullis::auth::keys::SigningKey;
 use portcullis::clock::Clock;
 use portcullis::config::{self, Config};
+use portcullis::telemetry::AccessLog;
 use portcullis_backend::{DatabaseUrl, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -191,7 +192,7 @@ fn parse(toml: &str, folder: &Path) -> Config {
 }
 
 async fn start_app(toml: &str, folder: &Path, clock: &Clock) -> App {
-    App::start(parse(toml, folder), clock.clone()).await.expect("the gateway starts")
+    App::start(parse(toml, folder), clock.clone(), AccessLog::nowhere()).await.expect("the gateway starts")
 }
 
 impl Stack {

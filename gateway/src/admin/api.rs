@@ -53,7 +53,7 @@ impl Api {
             Ok(snapshot) => self.act(&snapshot, action, &mut about).await,
             Err(denied) => Err(denied),
         };
-        let id = RequestId::random();
+        let id = RequestId::random(self.clock.now());
         self.audit(name, &about, client, &id, outcome.as_ref().err());
         outcome.unwrap_or_else(|denied| Problem::from(&denied).reply(&id))
     }

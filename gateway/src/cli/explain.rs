@@ -72,8 +72,8 @@ impl Question {
         let canonical = path::canonical(uri.path()).map_err(Denied::from)?;
         row(text, "request", format_args!("{method} {canonical}"));
         let table = RouteTable::new(config.routes.clone());
-        let authority =
-            host::authority(Some(uri.authority().map_or("localhost", Authority::as_str)), &HeaderMap::new());
+        let headers = HeaderMap::new();
+        let authority = host::authority(Some(uri.authority().map_or("localhost", Authority::as_str)), &headers);
         let authority = authority.map_err(Denied::from)?;
         let route = match table.find(host::name(&authority), &canonical, &method) {
             Found::Route(route) => route,

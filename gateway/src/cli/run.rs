@@ -47,7 +47,7 @@ pub(super) fn run(path: &Path) -> Ending {
 async fn serve(path: &Path, config: Config, logs: &telemetry::Guard) -> Ending {
     let started = async {
         let signals = Signals::listen()?;
-        let app = App::start(config, Clock::system()).await?;
+        let app = App::start(config, Clock::system(), logs.access_log()).await?;
         Ok::<_, Box<dyn std::error::Error>>((signals, app))
     };
     let (mut signals, mut app) = match started.await {

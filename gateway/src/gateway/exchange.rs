@@ -17,7 +17,7 @@ use pingora::{Error, Result};
 
 use crate::connection::entrance::Entrance;
 use crate::cors::Sharing;
-use crate::inbound::client::{Origin, X_REQUEST_ID};
+use crate::inbound::client::Origin;
 use crate::inbound::{Inbound, Malformed, framing, host, navigation, path};
 use crate::journey::Journey;
 use crate::limiter;
@@ -26,8 +26,6 @@ use crate::problem::Denied;
 use crate::reply::Reply;
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// How long a client may take to send a body to one of our endpoints.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
@@ -40,7 +38,7 @@ const MORE: usize = 1024 * 1024;
 /// path and the same host.
 pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
     framing::check(&request.method, request.version, &request.headers)?;
-    if !framing::asks_for_upgrade(&request.headers) {
+    if request.headers.contains_key(UPGRADE) && !framing::asks_for_upgrade(&request.headers) {
         request.remove_header(&UPGRADE); // RFC 9110 §7.8: it is to be ignored, and the engine would not.
     }
     let absolute = absolute(request)?;
@@ -49,13 +47,15 @@ pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
     }
     let target = absolute.as_ref().unwrap_or(&request.uri);
     let authority = host::authority(target.authority().map(Authority::as_str), &request.headers)?;
+    let as_sent = request.headers.get(HOST).map(HeaderValue::as_bytes);
+    let respelt = (as_sent != Some(authority.as_bytes())).then(|| authority.into_owned());
     let canonical = path::canonical(request.uri.path())?;
     request.uri.query().map_or(Ok(()), path::check_query)?;
     if target.authority().is_some() || canonical != request.uri.path() {
         let target = path::with_query(&canonical, request.uri.query());
         request.set_uri(target.parse().map_err(|_| Malformed::Path("it can't be written canonically"))?);
     }
-    if request.headers.get(HOST).is_none_or(|host| host.as_bytes() != authority.as_bytes()) {
+    if let Some(authority) = respelt {
         request.insert_header(HOST, authority).map_err(|_| Malformed::Host)?;
     }
     Ok(())
@@ -219,15 +219,16 @@ fn drop_headers(head: &mut ResponseHeader, which: impl Fn(&str) -> bool) {
 /// Adds what every answer carries: the request's name, that browsers are to insist on TLS, what limits said, which
 /// pages may read it, and cookies that change.
 pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<Error>> {
-    head.insert_header(X_REQUEST_ID, journey.request_id.as_str())?;
+    head.insert_header("x-request-id", journey.request_id.as_str())?;
     match &journey.outgoing.hsts {
+        Insistence::Never if !head.headers.contains_key(STRICT_TRANSPORT_SECURITY) => {}
         Insistence::Never => drop(head.remove_header(&STRICT_TRANSPORT_SECURITY)),
         Insistence::Theirs => {}
         Insistence::Ours(terms) => head.insert_header(STRICT_TRANSPORT_SECURITY, terms.clone())?,
     }
     if let Some((limits, policies)) = limiter::headers(&journey.outgoing.readings) {
-        head.insert_header(RATE_LIMIT, limits)?;
-        head.insert_header(RATE_LIMIT_POLICY, policies)?;
+        head.insert_header("ratelimit", limits)?;
+        head.insert_header("ratelimit-policy", policies)?;
     }
     if let Some(sharing) = &journey.outgoing.sharing {
         share(head, sharing)?;

@@ -74,8 +74,8 @@ fn enter(pool: &Arc<Pool>, upgrade: bool, journey: &mut Journey) -> Result<()> {
 fn may_become_tunnel(request: &RequestHeader) -> bool {
     let headers = &request.headers;
     let asks = headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let has_body = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
-    asks && request.method == Method::GET && !has_body
+    let has_body = || headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
+    asks && request.method == Method::GET && !has_body()
 }
 
 #[expect(clippy::unnecessary_box_returns, reason = "the engine takes its errors boxed")]
@@ -138,11 +138,11 @@ pub(super) fn rewrite(request: &mut RequestHeader, permit: &Permit) -> Result<()
 }
 
 /// Notes that the answer has begun.
-pub(super) fn answered(journey: &mut Journey, metrics: &Metrics) {
+pub(super) fn answered(journey: &mut Journey) {
     let attempt = &mut journey.attempt;
     if let (Some(began), Some(pool), None) = (attempt.began, &attempt.pool, attempt.answered_after) {
         let after = began.elapsed();
         attempt.answered_after = Some(after);
-        metrics.upstream_answered(pool.id(), after);
+        pool.answered(after);
     }
 }

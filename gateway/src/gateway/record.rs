@@ -12,14 +12,14 @@ use tracing::error;
 use crate::connection::entrance::Entrance;
 use crate::inbound::host;
 use crate::journey::Journey;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, REASONLESS};
 use crate::overload::Full;
 use crate::problem::{Denied, Problem};
 use crate::streams::{Cause, Open};
-use crate::telemetry::AccessLine;
+use crate::telemetry::{AccessLine, AccessLog};
 use crate::upstream::Server;
 
-use super::forward;
+use super::{Gateway, forward};
 
 /// The label of what no upstream refused.
 const NO_UPSTREAM: &str = "-";
@@ -64,15 +64,17 @@ pub struct Owed {
     request: RequestHeader,
     status: Option<StatusCode>,
     metrics: Arc<Metrics>,
+    access: AccessLog,
 }
 
 /// Has the access line of a request written whatever becomes of it: until it is answered, with no `status`.
-pub(super) fn owe(session: &Session, status: Option<StatusCode>, journey: &mut Journey, metrics: &Arc<Metrics>) {
+pub(super) fn owe(session: &Session, status: Option<StatusCode>, journey: &mut Journey, gateway: &Gateway) {
     match &mut journey.owed {
         Some(owed) => owed.status = status,
         owed @ None => {
-            let (request, metrics) = (session.req_header().clone(), Arc::clone(metrics));
-            *owed = Some(Box::new(Owed { request, status, metrics, entrance: Entrance::of(session).cloned() }));
+            let (metrics, access) = (Arc::clone(&gateway.metrics), gateway.access.clone());
+            let (request, entrance) = (session.req_header().clone(), Entrance::of(session).cloned());
+            *owed = Some(Box::new(Owed { entrance, request, status, metrics, access }));
         }
     }
 }
@@ -81,25 +83,25 @@ impl Drop for Journey {
     fn drop(&mut self) {
         // Another panic on the way out of one would end the process; the first is counted.
         if let Some(owed) = self.owed.take().filter(|_| !std::thread::panicking()) {
-            let Owed { entrance, request, status, metrics } = *owed;
+            let Owed { entrance, request, status, metrics, access } = *owed;
             if entrance.is_some_and(|entrance| entrance.upload.is_overdue()) {
                 let denied = Denied::BodyTimeout;
                 refusal(self, &denied, Problem::from(&denied).status(), &metrics);
             }
             let status = status.map_or(0, |status| status.as_u16());
-            write(&request, &Outcome { status, bytes_out: None, gone: true }, self, &metrics);
+            write(&request, &Outcome { status, bytes_out: None, gone: true }, self, &metrics, &access);
         }
     }
 }
 
 /// Writes the access line and observes the request.
-pub(super) fn request(session: &Session, error: Option<&Error>, journey: &mut Journey, metrics: &Metrics) {
+pub(super) fn request(session: &Session, error: Option<&Error>, journey: &mut Journey, gateway: &Gateway) {
     journey.owed = None;
     let status = session.response_written().map_or(0, |head| head.status.as_u16());
     // A client that goes away before its answer has no status and no other reason.
     let gone = error.is_some() && status == 0;
     let outcome = Outcome { status, bytes_out: Some(session.body_bytes_sent()), gone };
-    write(session.req_header(), &outcome, journey, metrics);
+    write(session.req_header(), &outcome, journey, &gateway.metrics, &gateway.access);
 }
 
 /// How a request ended, as far as only the engine knows.
@@ -109,22 +111,24 @@ struct Outcome {
     gone: bool,
 }
 
-fn write(request: &RequestHeader, outcome: &Outcome, journey: &Journey, metrics: &Metrics) {
+fn write(request: &RequestHeader, outcome: &Outcome, journey: &Journey, metrics: &Metrics, access: &AccessLog) {
     let Outcome { status, bytes_out, gone } = *outcome;
     let took = journey.took.unwrap_or_else(|| journey.began.elapsed());
     let route = journey.route.as_ref().map_or(NO_ROUTE, |route| route.id.as_str());
     let ended = journey.stream.as_ref().and_then(Open::ended).map(Cause::reason);
-    let reason = ended.or(journey.refused).or(gone.then_some("client_gone")).unwrap_or(NO_ROUTE);
-    metrics.request_done(route, status, reason, took);
+    let reason = ended.or(journey.refused).or(gone.then_some("client_gone")).unwrap_or(REASONLESS);
+    match &journey.route {
+        Some(route) => journey.snapshot.meters.done(route, status, reason, took),
+        None => metrics.request_done(NO_ROUTE, status, reason, took),
+    }
     let caller = journey.permit.as_ref().and_then(|permit| permit.caller().known());
-    AccessLine {
+    access.note(&AccessLine {
         request_id: &journey.request_id,
         client: journey.origin.client,
         method: request.method.as_str(),
         host: host::name(forward::authority(request)),
         path: request.uri.path(),
         query: request.uri.query(),
-        redact: &journey.snapshot.redact,
         route,
         status,
         reason,
@@ -134,6 +138,5 @@ fn write(request: &RequestHeader, outcome: &Outcome, journey: &Journey, metrics:
         upstream_duration: journey.attempt.answered_after,
         bytes_out,
         user_agent: request.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()),
-    }
-    .emit();
+    });
 }

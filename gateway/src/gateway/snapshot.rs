@@ -12,7 +12,7 @@ use crate::auth::bad_tokens::BadTokens;
 use crate::auth::keyring::Keyring;
 use crate::config::Config;
 use crate::limiter::Limiter;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RouteMeters};
 use crate::overload::{Capacity, Counts, Room};
 use crate::revocation::follower::Follower;
 use crate::routing::RouteTable;
@@ -28,6 +28,8 @@ use crate::upstream::Upstreams;
 pub struct Snapshot {
     /// Where requests go.
     pub routes: RouteTable,
+    /// What is counted of each of those.
+    pub meters: RouteMeters,
     /// Who sends them.
     pub auth: Arc<Authenticator>,
     /// What the gateway serves itself.
@@ -44,8 +46,6 @@ pub struct Snapshot {
     pub trusted_proxies: Vec<IpNet>,
     /// How often the store is asked about open streams.
     pub stream_interval: Duration,
-    /// Query parameters that logs must not show.
-    pub redact: Vec<String>,
     /// Who sends it administers; none if nobody may over HTTP.
     pub admin_token: Option<Secret>,
 }
@@ -102,6 +102,7 @@ impl Snapshot {
         });
         let pages = config.pages.as_ref().map(|terms| PageService::new(terms, &upstreams));
         Self {
+            meters: RouteMeters::new(&config.routes, metrics),
             routes: RouteTable::new(config.routes.clone()),
             endpoints: Endpoints { auth: Arc::clone(&auth), login, pages },
             auth,
@@ -111,7 +112,6 @@ impl Snapshot {
             upstreams,
             trusted_proxies: config.trusted_proxies.clone(),
             stream_interval: config.revocation.stream_interval,
-            redact: config.telemetry.redact.clone(),
             admin_token: config.admin.token.clone(),
         }
     }

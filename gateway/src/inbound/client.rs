@@ -53,10 +53,12 @@ impl Origin {
         Self { client, peer, trusted: true, https }
     }
 
-    /// The request's id: what a trusted proxy calls it, or a new one.
-    pub fn request_id(&self, headers: &HeaderMap) -> RequestId {
-        let given = headers.get(X_REQUEST_ID).filter(|_| self.trusted).and_then(|value| value.to_str().ok());
-        given.and_then(|text| RequestId::parse(text).ok()).unwrap_or_else(RequestId::random)
+    /// What a trusted proxy calls the request, if it does.
+    pub fn request_id(&self, headers: &HeaderMap) -> Option<RequestId> {
+        if !self.trusted {
+            return None;
+        }
+        RequestId::parse(headers.get(X_REQUEST_ID)?.to_str().ok()?).ok()
     }
 }
 
@@ -110,10 +112,10 @@ mod tests {
         let named = |peer: &str, name: &str| {
             let headers = HeaderMap::from_iter([(X_REQUEST_ID, name.parse().unwrap())]);
             let origin = Origin::read(peer.parse().unwrap(), false, &headers, &["10.0.0.0/8".parse().unwrap()]);
-            origin.request_id(&headers).to_string()
+            origin.request_id(&headers).map(|id| id.to_string())
         };
-        assert_eq!(named("10.0.0.1", "abc"), "abc");
-        assert_ne!(named("192.0.2.1", "abc"), "abc");
-        assert_ne!(named("10.0.0.1", "a b"), "a b");
+        assert_eq!(named("10.0.0.1", "abc").as_deref(), Some("abc"));
+        assert_eq!(named("192.0.2.1", "abc"), None);
+        assert_eq!(named("10.0.0.1", "a b"), None);
     }
 }

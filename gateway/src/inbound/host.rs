@@ -2,6 +2,7 @@
 //! an odd spelling can't slip past the routes of that host to those of any host. What it is called here is
 //! what is routed, forwarded and told upstream. Paths are `path.rs`.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::HeaderMap;
@@ -11,13 +12,13 @@ use super::Malformed;
 
 /// The host that a request names, with its port, in lower case and without a dot at its end. `target` is the authority
 /// of the request target, if that has one; it must agree with the header.
-pub fn authority(target: Option<&str>, headers: &HeaderMap) -> Result<String, Malformed> {
+pub fn authority<'a>(target: Option<&'a str>, headers: &'a HeaderMap) -> Result<Cow<'a, str>, Malformed> {
     let mut lines = headers.get_all(HOST).iter();
     let header = lines.next().map(|line| line.to_str().map_err(|_| Malformed::Host)).transpose()?;
     if lines.next().is_some() {
         return Err(Malformed::Host);
     }
-    let read = |raw: Option<&str>| raw.map(|raw| canonical(raw).ok_or(Malformed::Host)).transpose();
+    let read = |raw: Option<&'a str>| raw.map(|raw| canonical(raw).ok_or(Malformed::Host)).transpose();
     match (read(target)?, read(header)?) {
         (Some(target), Some(header)) if target != header => Err(Malformed::Host),
         (Some(named), _) | (None, Some(named)) => Ok(named),
@@ -32,36 +33,49 @@ pub fn agrees(target: Option<&str>, host: &[u8]) -> bool {
 }
 
 /// The one spelling of `raw`: RFC 3986 §3.2.2 without user information and without what no server is named by.
-fn canonical(raw: &str) -> Option<String> {
+fn canonical(raw: &str) -> Option<Cow<'_, str>> {
     if let Some(rest) = raw.strip_prefix('[') {
         let (address, end) = rest.split_once(']')?;
-        return Some(format!("[{}]{}", address.parse::<Ipv6Addr>().ok()?, port(end)?));
+        let (address, port) = (address.parse::<Ipv6Addr>().ok()?, port(end)?);
+        return Some(Cow::Owned(format!("[{address}]{}", written(port))));
     }
     let (name, end) = raw.split_at(raw.find(':').unwrap_or(raw.len()));
-    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let bare = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    let good = name.split('.').all(is_label) && (!ends_in_a_number(&name) || name.parse::<Ipv4Addr>().is_ok());
-    good.then_some(format!("{name}{}", port(end)?))
+    let port = port(end)?;
+    if !bare.split('.').all(is_label) || (ends_in_a_number(bare) && bare.parse::<Ipv4Addr>().is_err()) {
+        return None;
+    }
+    // Nearly every host comes in its one spelling.
+    let padded = end.starts_with(":0") && end != ":0";
+    if bare.len() == name.len() && !padded && !bare.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Some(Cow::Borrowed(raw));
+    }
+    Some(Cow::Owned(format!("{}{}", bare.to_ascii_lowercase(), written(port))))
 }
 
 /// Whether a name is read as an IPv4 address, `127.1` and `0x7f000001` included (WHATWG URL §3.5).
 fn ends_in_a_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
-    let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let prefixed = last.get(..2).is_some_and(|prefix| prefix.eq_ignore_ascii_case("0x"));
+    let hex = prefixed && last.bytes().skip(2).all(|byte| byte.is_ascii_hexdigit());
     hex || last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The port with its colon, without leading zeros; nothing if there is none.
-fn port(end: &str) -> Option<String> {
+/// The port behind its colon; `Some(None)` if there is none.
+#[expect(clippy::option_option, reason = "that there is none is one answer, that it can't be read another")]
+fn port(end: &str) -> Option<Option<u16>> {
     match end.strip_prefix(':') {
-        None => end.is_empty().then(String::new),
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            digits.parse::<u16>().ok().map(|port| format!(":{port}"))
-        }
+        None => end.is_empty().then_some(None),
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse::<u16>().ok().map(Some),
         Some(_) => None,
     }
+}
+
+fn written(port: Option<u16>) -> String {
+    port.map(|port| format!(":{port}")).unwrap_or_default()
 }
 
 /// `authority` without its port.
@@ -78,7 +92,8 @@ mod tests {
     use super::*;
 
     fn named(target: Option<&str>, hosts: &[&str]) -> Result<String, Malformed> {
-        authority(target, &hosts.iter().map(|host| (HOST, host.parse().unwrap())).collect())
+        let headers = hosts.iter().map(|host| (HOST, host.parse().unwrap())).collect();
+        authority(target, &headers).map(Cow::into_owned)
     }
 
     #[test]
@@ -88,6 +103,8 @@ mod tests {
             ("A.Example.", "a.example"),
             ("a.example.:80", "a.example:80"),
             ("a:0080", "a:80"),
+            ("a:0", "a:0"),
+            ("a:00", "a:0"),
             ("a_b", "a_b"),
             ("127.0.0.1:80", "127.0.0.1:80"),
             ("[0:0::1]:80", "[::1]:80"),
@@ -139,6 +156,7 @@ mod tests {
             "2130706433",
             "127.0.0.01",
             "a.0x1",
+            "a.0X1",
             "1.2.3.4.5",
         ] {
             assert_eq!(named(None, &[host]), Err(Malformed::Host), "{host}");

@@ -106,39 +106,89 @@ const EXACT: [&str; 12] = [
     "transfer-encoding",
 ];
 
+/// [`EXACT`] as servers may read them.
+const EXACT_FOLDED: [&str; 12] = [
+    "authorization",
+    "connection",
+    "contentencoding",
+    "contentlength",
+    "contenttype",
+    "cookie",
+    "expect",
+    "host",
+    "origin",
+    "referer",
+    "trailer",
+    "transferencoding",
+];
+
+/// The letters and digits of a name, in lower case: as many as tell it from every name and family here.
+struct Folded {
+    bytes: [u8; Self::ENOUGH],
+    length: usize,
+}
+
+impl Folded {
+    const ENOUGH: usize = 32;
+
+    fn of(name: &str) -> Self {
+        let mut folded = Self { bytes: [0; Self::ENOUGH], length: 0 };
+        for (place, byte) in folded.bytes.iter_mut().zip(self::folded(name)) {
+            *place = byte;
+            folded.length += 1;
+        }
+        folded
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn is_one_of(&self, names: &[&str]) -> bool {
+        names.iter().any(|other| self.as_bytes() == other.as_bytes())
+    }
+
+    fn begins(&self, prefix: &str) -> bool {
+        self.as_bytes().starts_with(prefix.as_bytes())
+    }
+
+    fn is_managed(&self) -> bool {
+        self.is_one_of(&MANAGED) || self.is_one_of(&OVERRIDES) || self.begins(MANAGED_PREFIX)
+    }
+
+    fn is_claim(&self) -> bool {
+        self.is_one_of(&CLAIMS) || CLAIM_PREFIXES.iter().any(|prefix| self.begins(prefix))
+    }
+}
+
 /// The letters and digits of a name, in lower case.
 pub(crate) fn folded(name: &str) -> impl Iterator<Item = u8> {
     name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
 }
 
-fn is_one_of(name: &str, names: &[&str]) -> bool {
-    names.iter().any(|other| folded(name).eq(other.bytes()))
-}
-
-fn begins(name: &str, prefix: &str) -> bool {
-    folded(name).take(prefix.len()).eq(prefix.bytes())
-}
-
-/// Whether a server that ignores case and punctuation would read `name` as a managed header, or as an order
-/// to serve something else than what was checked.
+/// Whether a server that ignores case and punctuation would read `name` as a managed header, or as an order to serve
+/// something else than what was checked.
 pub(crate) fn is_managed(name: &str) -> bool {
-    is_one_of(name, &MANAGED) || is_one_of(name, &OVERRIDES) || begins(name, MANAGED_PREFIX)
+    Folded::of(name).is_managed()
 }
 
-/// Whether a server behind another proxy would believe `name` about who sends a request.
-pub(crate) fn is_claim(name: &str) -> bool {
-    is_one_of(name, &CLAIMS) || CLAIM_PREFIXES.iter().any(|prefix| begins(name, prefix))
+/// Whether `name` is not for a client to send: a server that ignores case and punctuation would read it as a managed
+/// header, as an order to serve something else than what was checked, or as another header than it is; or one behind
+/// another proxy would believe it about who sends the request.
+pub(crate) fn is_not_theirs(name: &HeaderName) -> bool {
+    let folded = Folded::of(name.as_str());
+    folded.is_managed() || folded.is_claim() || is_lookalike(name, &folded)
 }
 
 /// Whether a lenient server would read `name` as a header that it is not.
-pub(crate) fn is_lookalike(name: &HeaderName) -> bool {
-    EXACT.iter().any(|exact| name != exact && folded(exact).eq(folded(name.as_str())))
+fn is_lookalike(name: &HeaderName, folded: &Folded) -> bool {
+    folded.is_one_of(&EXACT_FOLDED) && !EXACT.contains(&name.as_str())
 }
 
 /// Whether `name`, in a `Connection` header, would take away what others must see (RFC 9110 §7.6.1).
 pub(super) fn is_end_to_end(name: &str) -> bool {
-    let exact = EXACT.iter().any(|exact| folded(exact).eq(folded(name)));
-    exact || is_managed(name) || is_claim(name) || begins(name, "secfetch")
+    let folded = Folded::of(name);
+    folded.is_one_of(&EXACT_FOLDED) || folded.is_managed() || folded.is_claim() || folded.begins("secfetch")
 }
 
 #[cfg(test)]
@@ -146,6 +196,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn is_claim(name: &str) -> bool {
+        Folded::of(name).is_claim()
+    }
+
+    #[test]
+    fn names_are_written_as_they_are_compared() {
+        let all = MANAGED.iter().chain(&OVERRIDES).chain(&CLAIMS).chain(&CLAIM_PREFIXES).chain(&EXACT_FOLDED);
+        for name in all.chain(&[MANAGED_PREFIX]) {
+            assert!(folded(name).eq(name.bytes()) && name.len() < Folded::ENOUGH, "{name}");
+        }
+        for (exact, name) in EXACT.iter().zip(EXACT_FOLDED) {
+            assert!(folded(exact).eq(name.bytes()), "{exact}");
+        }
+    }
 
     #[test]
     fn every_spelling_of_a_managed_name_is_managed() {
@@ -185,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_looks_like_another_header_is_told_from_it() {
-        let lookalike = |name: &'static str| is_lookalike(&HeaderName::from_static(name));
+        let lookalike = |name: &'static str| is_lookalike(&HeaderName::from_static(name), &Folded::of(name));
         for name in ["content_length", "transfer.encoding", "author-ization", "cookie_", "h.o.s.t", "content_type"] {
             assert!(lookalike(name), "{name}");
         }

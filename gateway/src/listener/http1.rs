@@ -118,6 +118,6 @@ async fn fill(stream: &mut Stream, head: &mut Head, bytes: &mut BytesMut, most: 
 async fn refuse(unread: &Unread, client: IpAddr, began: Instant, stream: Stream, acceptor: &Acceptor, terms: &Terms) {
     let request = unread.head.method_and_path(&unread.bytes);
     Refused { client, request, hsts: terms.transport.hsts(), began }
-        .tell(&unread.denied, stream, &acceptor.metrics)
+        .tell(&unread.denied, stream, &acceptor.metrics, &acceptor.access)
         .await;
 }

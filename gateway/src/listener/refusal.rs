@@ -13,12 +13,13 @@ use pingora::protocols::http::date;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::clock::Clock;
 use crate::ids::RequestId;
 use crate::inbound::client::X_REQUEST_ID;
 use crate::metrics::Metrics;
 use crate::problem::{Denied, Problem};
 use crate::reply::Reply;
-use crate::telemetry::AccessLine;
+use crate::telemetry::{AccessLine, AccessLog};
 
 /// How long a client may take to read it, and how much more it may send until then.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,8 +41,8 @@ pub(super) struct Refused<'a> {
 
 impl Refused<'_> {
     /// Tells the client, and closes.
-    pub(super) async fn tell(&self, denied: &Denied, mut stream: Stream, metrics: &Metrics) {
-        let request_id = RequestId::random();
+    pub(super) async fn tell(&self, denied: &Denied, mut stream: Stream, metrics: &Metrics, access: &AccessLog) {
+        let request_id = RequestId::random(Clock::system().now());
         let mut reply = Problem::from(denied).reply(&request_id);
         if let Some(hsts) = self.hsts {
             reply.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
@@ -54,36 +55,33 @@ impl Refused<'_> {
         });
         let told = matches!(told.await, Ok(Ok(())));
         let status = if told { reply.status().as_u16() } else { 0 };
-        self.note(denied, status, body.len(), &request_id, metrics);
+        metrics.denied(UNKNOWN, denied.reason());
+        metrics.request_done(UNKNOWN, status, denied.reason(), self.began.elapsed());
+        self.note(denied, status, body.len(), &request_id, access);
         if told {
             linger(stream).await;
         }
     }
 
-    fn note(&self, denied: &Denied, status: u16, bytes_out: usize, request_id: &RequestId, metrics: &Metrics) {
-        let took = self.began.elapsed();
+    fn note(&self, denied: &Denied, status: u16, bytes_out: usize, request_id: &RequestId, access: &AccessLog) {
         let (method, path) = self.request.unwrap_or((UNKNOWN, UNKNOWN));
-        metrics.denied(UNKNOWN, denied.reason());
-        metrics.request_done(UNKNOWN, status, denied.reason(), took);
-        AccessLine {
+        access.note(&AccessLine {
             request_id,
             client: self.client,
             method,
             host: UNKNOWN,
             path,
             query: None,
-            redact: &[],
             route: UNKNOWN,
             status,
             reason: denied.reason(),
             subject: None,
-            duration: took,
+            duration: self.began.elapsed(),
             upstream: None,
             upstream_duration: None,
             bytes_out: Some(bytes_out),
             user_agent: None,
-        }
-        .emit();
+        });
     }
 }
 

@@ -1,6 +1,10 @@
 //! The shape of what is scraped.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::routing::Route;
+use crate::routing::tests::route;
 
 #[test]
 fn every_metric_has_a_help_text_that_is_a_sentence() {
@@ -42,4 +46,26 @@ fn servers_of_pools_with_similar_names_are_not_mistaken_for_each_other() {
 fn a_status_is_three_digits() {
     assert_eq!(status_text(429, &mut [0; 3]), "429");
     assert_eq!(status_text(0, &mut [0; 3]), "000");
+}
+
+#[test]
+fn what_is_found_once_is_counted_like_everything_else() {
+    let metrics = Arc::new(Metrics::new());
+    let routes = ["a", "b"].map(|id| route(id, "*", "/", &[]));
+    let meters = RouteMeters::new(&routes, &metrics);
+    for (route, status, reason) in [(0, 200, "-"), (0, 200, "-"), (1, 200, "-"), (0, 418, "-"), (0, 404, "no_such")] {
+        meters.done(&routes[route], status, reason, Duration::from_millis(3));
+    }
+    let elsewhere = Arc::new(Route::clone(&routes[0]));
+    meters.done(&elsewhere, 200, "-", Duration::from_millis(3));
+    let (first, second) = (&routes[0].id, &routes[1].id);
+    let text = metrics.render();
+    for (route, status, reason, count) in
+        [(first, 200, "-", 3), (second, 200, "-", 1), (first, 418, "-", 1), (first, 404, "no_such", 1)]
+    {
+        let line =
+            format!("portcullis_requests_total{{reason=\"{reason}\",route=\"{route}\",status=\"{status}\"}} {count}\n");
+        assert!(text.contains(&line), "{line} is missing from\n{text}");
+    }
+    assert!(text.contains(&format!("portcullis_request_duration_seconds_count{{route=\"{first}\"}} 5\n")), "{text}");
 }

@@ -75,7 +75,7 @@ fn all() -> Vec<Denied> {
 }
 
 fn replies() -> Vec<(&'static str, Reply)> {
-    let instance = RequestId::random();
+    let instance = RequestId::random(Timestamp::from_secs(1));
     all().iter().map(|denied| (denied.reason(), Problem::from(denied).reply(&instance))).collect()
 }
 
@@ -167,6 +167,6 @@ fn no_refusal_tells_its_cause() {
 
 #[test]
 fn a_wait_is_told_in_whole_seconds_rounded_up() {
-    let reply = Problem::from(&Denied::LoginDelayed { wait: WAIT }).reply(&RequestId::random());
+    let reply = Problem::from(&Denied::LoginDelayed { wait: WAIT }).reply(&RequestId::random(Timestamp::from_secs(1)));
     assert_eq!(header(&reply, RETRY_AFTER), "2");
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::cors::{Pages, RequestHeaders};
 use crate::ids::CorsId;
 
-fn route(id: &str, host: &str, path: &str, methods: &[Method]) -> Arc<Route> {
+pub(crate) fn route(id: &str, host: &str, path: &str, methods: &[Method]) -> Arc<Route> {
     Arc::new(Route {
         id: RouteId::parse(id).unwrap(),
         host: if host == "*" { HostPattern::Any } else { HostPattern::parse(host).unwrap() },

@@ -1,12 +1,15 @@
 //! The access line: what is written down of every request. Names and numbers, never a token, a cookie or a
-//! body; what a client wrote is shortened, and its query is redacted.
+//! body; what a client wrote is shortened. A request only leaves a [`Record`] in the queues of its streams; the
+//! threads that empty those make lines of it, and redact queries (`line.rs`).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::info;
 
-use super::redact_query;
+use super::queue::Queue;
+use crate::clock::{Clock, Timestamp};
 use crate::ids::RequestId;
 
 /// A request that took longer stands in the `performance` stream too.
@@ -28,14 +31,12 @@ pub struct AccessLine<'a> {
     pub path: &'a str,
     /// The query, not yet redacted.
     pub query: Option<&'a str>,
-    /// Parameters to redact besides the usual ones, in lower case.
-    pub redact: &'a [String],
     /// The route, or `-`.
     pub route: &'a str,
     /// The status; 0 if nobody was there to be answered.
     pub status: u16,
     /// The reason it was refused for, or `-`.
-    pub reason: &'a str,
+    pub reason: &'static str,
     /// The caller, if known.
     pub subject: Option<&'a str>,
     /// How long it took.
@@ -50,22 +51,39 @@ pub struct AccessLine<'a> {
     pub user_agent: Option<&'a str>,
 }
 
-impl AccessLine<'_> {
-    /// Writes it down.
-    pub fn emit(&self) {
-        let Self { request_id, client, method, host, path, query, redact, route, status, reason, .. } = self;
-        let Self { subject, duration, upstream, upstream_duration, bytes_out, user_agent, .. } = self;
-        let query = query.map(|query| redact_query(shortened(query), redact));
-        let upstream = upstream.map(|server| server.to_string());
-        let duration_ms = millis(*duration);
-        let upstream_ms = upstream_duration.map(millis);
-        info!(
-            target: "api",
-            %request_id, %client, method, host = shortened(host), path = shortened(path), query = query.as_deref(),
-            route, status, reason, subject, duration_ms, upstream, upstream_ms, bytes_out,
-            user_agent = user_agent.map(shortened), "request",
-        );
-        if *duration > SLOW {
+/// Where access lines go: to all streams that hold them, or nowhere. Clones are the same.
+#[derive(Clone, Default)]
+pub struct AccessLog(Option<Arc<Streams>>);
+
+struct Streams {
+    first: Queue,
+    others: Vec<Queue>,
+    clock: Clock,
+}
+
+impl AccessLog {
+    /// Lines stand in each of `queues`.
+    pub(super) fn to(mut queues: Vec<Queue>) -> Self {
+        let first = queues.pop();
+        Self(first.map(|first| Arc::new(Streams { first, others: queues, clock: Clock::system() })))
+    }
+
+    /// Nobody wants to know.
+    pub fn nowhere() -> Self {
+        Self(None)
+    }
+
+    /// Has `line` written down, and waits for nothing.
+    pub fn note(&self, line: &AccessLine<'_>) {
+        let Some(streams) = &self.0 else { return };
+        let record = Record::of(line, streams.clock.now());
+        for queue in &streams.others {
+            queue.push_record(record.clone());
+        }
+        streams.first.push_record(record);
+        if line.duration > SLOW {
+            let AccessLine { request_id, route, status, duration, upstream_duration, .. } = line;
+            let (duration_ms, upstream_ms) = (millis(*duration), upstream_duration.map(millis));
             info!(target: "performance", %request_id, route, status, duration_ms, upstream_ms, "slow request");
         }
     }
@@ -76,9 +94,74 @@ fn millis(span: Duration) -> f64 {
     (span.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
-fn shortened(text: &str) -> &str {
-    match text.char_indices().find(|(at, _)| *at >= MAX_FIELD) {
-        Some((at, _)) => &text[..at],
-        None => text,
+/// What a line is made of, in one piece of memory besides itself.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) at: Timestamp,
+    pub(super) client: IpAddr,
+    pub(super) status: u16,
+    pub(super) reason: &'static str,
+    pub(super) duration: Duration,
+    pub(super) upstream: Option<SocketAddr>,
+    pub(super) upstream_duration: Option<Duration>,
+    pub(super) bytes_out: Option<usize>,
+    texts: String,
+    /// Where each text ends in `texts`; [`ABSENT`] if there is none.
+    ends: [u16; TEXTS],
+}
+
+/// How many texts a record has, in the order of [`Text`].
+const TEXTS: usize = 8;
+const ABSENT: u16 = u16::MAX;
+
+/// A text of a record.
+#[derive(Clone, Copy)]
+pub(super) enum Text {
+    RequestId,
+    Method,
+    Host,
+    Path,
+    Query,
+    Route,
+    Subject,
+    UserAgent,
+}
+
+impl Record {
+    pub(super) fn of(line: &AccessLine<'_>, at: Timestamp) -> Self {
+        let AccessLine { request_id, client, method, host, path, query, route, status, reason, .. } = *line;
+        let AccessLine { subject, duration, upstream, upstream_duration, bytes_out, user_agent, .. } = *line;
+        let given: [Option<&str>; TEXTS] =
+            [Some(request_id.as_str()), Some(method), Some(host), Some(path), query, Some(route), subject, user_agent];
+        let given = given.map(|text| text.map(shortened));
+        let mut texts = String::with_capacity(given.iter().flatten().map(|text| text.len()).sum());
+        let ends = given.map(|text| {
+            text.map_or(ABSENT, |text| {
+                texts.push_str(text);
+                u16::try_from(texts.len()).expect("eight shortened texts are shorter than that")
+            })
+        });
+        Self { at, client, status, reason, duration, upstream, upstream_duration, bytes_out, texts, ends }
     }
+
+    /// One of its texts, if it has that.
+    pub(super) fn text(&self, which: Text) -> Option<&str> {
+        let at = which as usize;
+        let end = self.ends[at];
+        let before = self.ends[..at].iter().rev().find(|end| **end != ABSENT).copied().unwrap_or(0);
+        (end != ABSENT).then(|| &self.texts[usize::from(before)..usize::from(end)])
+    }
+
+    /// How many bytes it holds while it waits.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + self.texts.len()
+    }
+}
+
+fn shortened(text: &str) -> &str {
+    if text.len() <= MAX_FIELD {
+        return text;
+    }
+    let end = (MAX_FIELD..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    &text[..end]
 }

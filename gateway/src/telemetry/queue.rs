@@ -1,6 +1,7 @@
 //! Lines on their way out: a queue for each place that lines go to, and a thread that empties it. A reader
 //! that stalls (a full pipe, a slow disk) must not stall requests, so nobody waits for room: a line that
-//! finds none is lost, and counted. What is written here was formatted, and redacted, by others.
+//! finds none is lost, and counted. Access lines come as records, which that thread formats; what else is written here
+//! was formatted by others.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,10 +13,16 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The most bytes that wait to be written; about thirty thousand access lines.
+use super::access::Record;
+use super::line::Writer;
+
+/// The most bytes that wait to be written; about twenty thousand access lines.
 const MOST_WAITING: usize = 8 * 1024 * 1024;
 /// So many bytes are written at once while more are waiting.
 const BATCH: usize = 64 * 1024;
+
+/// So long lines gather before the next are written: to wake a thread for each line costs more than the line.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// How often lost lines are spoken of. Each time is a line, which may be lost too: on a full disk that never ended.
 const TELL_EVERY: Duration = Duration::from_mins(1);
@@ -35,27 +42,37 @@ struct Load {
 
 enum Message {
     Line(Vec<u8>),
+    Record(Record),
     /// Everything before this is written when its channel closes.
     Flush(Sender<()>),
 }
 
 impl Queue {
-    /// Starts to write lines to `sink`, until the last clone is dropped.
-    pub(super) fn to<W>(sink: W) -> io::Result<Self>
+    /// Starts to write lines to `sink`, those of records by `writer`, until the last clone is dropped.
+    pub(super) fn to<W>(sink: W, writer: Writer) -> io::Result<Self>
     where
         W: for<'w> MakeWriter<'w> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel();
         let queue = Self { messages: sender, load: Arc::default() };
         let load = Arc::clone(&queue.load);
-        thread::Builder::new().name("logs".to_owned()).spawn(move || write_out(&receiver, &load, &sink))?;
+        thread::Builder::new().name("logs".to_owned()).spawn(move || write_out(&receiver, &load, &sink, writer))?;
         Ok(queue)
     }
 
     fn push(&self, line: &[u8]) {
-        let waiting = self.load.waiting.fetch_add(line.len(), Ordering::Relaxed).saturating_add(line.len());
-        if waiting > MOST_WAITING || self.messages.send(Message::Line(line.to_vec())).is_err() {
-            self.load.waiting.fetch_sub(line.len(), Ordering::Relaxed);
+        self.send(line.len(), || Message::Line(line.to_vec()));
+    }
+
+    /// Has the line of `record` written.
+    pub(super) fn push_record(&self, record: Record) {
+        self.send(record.size(), || Message::Record(record));
+    }
+
+    fn send(&self, size: usize, message: impl FnOnce() -> Message) {
+        let waiting = self.load.waiting.fetch_add(size, Ordering::Relaxed).saturating_add(size);
+        if waiting > MOST_WAITING || self.messages.send(message()).is_err() {
+            self.load.waiting.fetch_sub(size, Ordering::Relaxed);
             self.load.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -93,15 +110,19 @@ impl<'w> MakeWriter<'w> for Queue {
     }
 }
 
-fn write_out<W: for<'w> MakeWriter<'w>>(messages: &Receiver<Message>, load: &Load, sink: &W) {
+fn write_out<W: for<'w> MakeWriter<'w>>(messages: &Receiver<Message>, load: &Load, sink: &W, mut writer: Writer) {
     let (mut told, mut told_at) = (0, None::<Instant>);
+    let mut lines = Vec::new();
     while let Ok(first) = messages.recv() {
-        let (batch, flushed) = batch(first, messages);
-        if write(sink, &batch).is_err() {
-            let lines = batch.split_inclusive(|byte| *byte == b'\n').count();
-            load.lost.fetch_add(u64::try_from(lines).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let Batch { size, flushed } = batch(first, messages, &mut writer, &mut lines);
+        if write(sink, &lines).is_err() {
+            let lost = lines.split_inclusive(|byte| *byte == b'\n').count();
+            load.lost.fetch_add(u64::try_from(lost).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
-        load.waiting.fetch_sub(batch.len(), Ordering::Relaxed);
+        lines.clear();
+        lines.shrink_to(2 * BATCH);
+        load.waiting.fetch_sub(size, Ordering::Relaxed);
+        let in_haste = !flushed.is_empty();
         drop(flushed);
         let lost = load.lost.load(Ordering::Relaxed);
         // Only when the jam is over, or this line would be lost like the others.
@@ -110,21 +131,39 @@ fn write_out<W: for<'w> MakeWriter<'w>>(messages: &Receiver<Message>, load: &Loa
             warn!(target: "error", lines = lost - told, "log lines were lost");
             (told, told_at) = (lost, Some(Instant::now()));
         }
+        if !in_haste && load.waiting.load(Ordering::Relaxed) < BATCH {
+            thread::sleep(GATHER);
+        }
     }
 }
 
-/// `first` and what waits behind it, and who wants to know when it is written.
-fn batch(first: Message, messages: &Receiver<Message>) -> (Vec<u8>, Vec<Sender<()>>) {
-    let (mut lines, mut flushed) = (Vec::new(), Vec::new());
+/// What was taken from a queue at once.
+struct Batch {
+    /// So many bytes do not wait any more.
+    size: usize,
+    /// Who wants to know when it is written.
+    flushed: Vec<Sender<()>>,
+}
+
+/// Takes `first` and what waits behind it, and makes `lines` of it.
+fn batch(first: Message, messages: &Receiver<Message>, writer: &mut Writer, lines: &mut Vec<u8>) -> Batch {
+    let mut batch = Batch { size: 0, flushed: Vec::new() };
     let mut next = Some(first);
     while let Some(message) = next {
         match message {
-            Message::Line(line) => lines.extend_from_slice(&line),
-            Message::Flush(done) => flushed.push(done),
+            Message::Line(line) => {
+                batch.size += line.len();
+                lines.extend_from_slice(&line);
+            }
+            Message::Record(record) => {
+                batch.size += record.size();
+                writer.write(&record, lines);
+            }
+            Message::Flush(done) => batch.flushed.push(done),
         }
         next = if lines.len() < BATCH { messages.try_recv().ok() } else { None };
     }
-    (lines, flushed)
+    batch
 }
 
 fn write<W: for<'w> MakeWriter<'w>>(sink: &W, lines: &[u8]) -> io::Result<()> {
@@ -138,6 +177,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::config::LogFormat;
 
     const PATIENT: Duration = Duration::from_secs(10);
 
@@ -159,9 +199,13 @@ mod tests {
         }
     }
 
+    fn writer() -> Writer {
+        Writer::new(LogFormat::Json, Arc::default())
+    }
+
     fn queue(pipe: &Pipe) -> Queue {
         let pipe = pipe.clone();
-        Queue::to(move || pipe.clone()).unwrap()
+        Queue::to(move || pipe.clone(), writer()).unwrap()
     }
 
     #[test]
@@ -197,7 +241,7 @@ mod tests {
     #[test]
     fn what_a_full_disk_does_not_take_is_lost_and_counted() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let queue = Queue::to(Arc::new(full)).unwrap();
+        let queue = Queue::to(Arc::new(full), writer()).unwrap();
         for _ in 0..3 {
             queue.push(b"line\n");
         }

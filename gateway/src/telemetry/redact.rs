@@ -68,8 +68,10 @@ fn is_secret(name: &str, more: &[String]) -> bool {
 
 /// Whether names differ in punctuation only: `accessToken`, `access-token` and `access_token` are one.
 fn alike(name: &str, other: &str) -> bool {
-    let folded = |name: &str| name.bytes().filter(u8::is_ascii_alphanumeric).collect::<Vec<u8>>();
-    folded(name) == folded(other)
+    fn letters(name: &str) -> impl Iterator<Item = u8> {
+        name.bytes().filter(u8::is_ascii_alphanumeric)
+    }
+    letters(name).eq(letters(other))
 }
 
 /// `{"` in base64, and two dots (RFC 7519 §3.1).

@@ -1,11 +1,10 @@
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::*;
-use crate::ids::RequestId;
 
+/// What was logged.
 #[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Captured(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -18,7 +17,7 @@ impl io::Write for Captured {
 }
 
 impl Captured {
-    fn during(&self, format: LogFormat, filter: BoxedFilter, act: impl FnOnce()) -> String {
+    pub(super) fn during(&self, format: LogFormat, filter: BoxedFilter, act: impl FnOnce()) -> String {
         let captured = self.clone();
         let layer = lines(format, move || captured.clone(), filter);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
@@ -26,64 +25,16 @@ impl Captured {
     }
 }
 
-fn line(path: &str, user_agent: &str) {
-    AccessLine {
-        request_id: &RequestId::parse("r1").unwrap(),
-        client: [192, 0, 2, 1].into(),
-        method: "GET",
-        host: "api.example",
-        path,
-        query: Some("a=1&token=sekret"),
-        redact: &[],
-        route: "posts",
-        status: 200,
-        reason: "-",
-        subject: Some("alice"),
-        duration: Duration::from_micros(1500),
-        upstream: None,
-        upstream_duration: None,
-        bytes_out: Some(2),
-        user_agent: Some(user_agent),
-    }
-    .emit();
-}
-
-#[test]
-fn an_access_line_is_one_json_object_without_secrets() {
-    let text = Captured::default().during(LogFormat::Json, Box::new(audible(tracing::Level::INFO)), || {
-        line("/posts", "curl\n{\"fake\": \"line\"}");
-    });
-    assert_eq!(text.lines().count(), 1, "{text}");
-    let mut object: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert!(object.as_object_mut().unwrap().remove("timestamp").is_some());
-    let expected = serde_json::json!({
-        "level": "INFO", "target": "api", "message": "request", "request_id": "r1", "client": "192.0.2.1",
-        "method": "GET", "host": "api.example", "path": "/posts", "query": "a=1&token=…", "route": "posts",
-        "status": 200, "reason": "-", "subject": "alice", "duration_ms": 1.5, "bytes_out": 2,
-        "user_agent": "curl\n{\"fake\": \"line\"}",
-    });
-    assert_eq!(object, expected);
-}
-
-#[test]
-fn a_client_can_not_write_lines_of_its_own() {
-    let text = Captured::default().during(LogFormat::Text, Box::new(audible(tracing::Level::INFO)), || {
-        line("/posts", "curl\r\n2026-01-01 INFO auth: logged in \u{1b}[31m");
-    });
-    assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(!text.contains('\u{1b}') && !text.contains('\r'), "{text:?}");
-}
-
 #[test]
 fn json_escapes_what_poses_as_a_line_and_means_the_same() {
     let agent = "a\u{85}b\u{2028}c\u{9b}2J\u{202e}d\u{7f}\u{e0041}\u{1b}é";
     let text = Captured::default().during(LogFormat::Json, Box::new(audible(tracing::Level::INFO)), || {
-        line("/posts", agent);
+        tracing::info!(target: "api", agent, "a line");
     });
     let (line, end) = text.split_at(text.len() - 1);
     assert!(end == "\n" && !line.contains(char::is_control), "{text:?}");
     assert!(!line.contains(['\u{2028}', '\u{202e}', '\u{e0041}']) && line.contains('é'), "{text:?}");
-    assert_eq!(serde_json::from_str::<serde_json::Value>(line).unwrap()["user_agent"], agent);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(line).unwrap()["agent"], agent);
 }
 
 #[test]

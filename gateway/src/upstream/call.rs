@@ -80,7 +80,7 @@ impl Pool {
         let answer = timeout(deadline, self.try_each(&method, path, headers, body));
         let outcome = answer.await.unwrap_or(Err(CallError::Timeout));
         match &outcome {
-            Ok(_) => self.metrics.upstream_answered(self.id(), began.elapsed()),
+            Ok(_) => self.answered(began.elapsed()),
             Err(error) => self.metrics.upstream_failed(self.id(), error.kind()),
         }
         outcome

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use portcullis::app::App;
 use portcullis::clock::Clock;
+use portcullis::telemetry::AccessLog;
 use portcullis_tests::Redis;
 use portcullis_tests::bench::upstream;
 use portcullis_tests::bench::wire::{self, Answer, Connections};
@@ -98,7 +99,7 @@ impl Bench {
         let toml = toml.replace("@UPSTREAM@", &upstream.to_string());
         let config = portcullis::config::parse(&toml, "gateway.toml", "".as_ref(), &|_| None);
         let clock = Clock::system();
-        let app = App::start(config.map_err(|why| why.to_string())?, clock.clone()).await;
+        let app = App::start(config.map_err(|why| why.to_string())?, clock.clone(), AccessLog::nowhere()).await;
         let app = app.map_err(|why| why.to_string())?;
         let connections = Connections::to(app.addresses()["public"]);
         Ok(Self { _app: app, clock, connections, _redis: redis })

@@ -17,6 +17,7 @@ use portcullis::store::feed::{Changes, Cursor, Feed, Page, Place, Revocation};
 use portcullis::store::{
     Check, Ending, KeyPurpose, Leasable, Memory, Opening, Stand, Standing, Store, StoreError, StoredKey, Take,
 };
+use portcullis::telemetry::AccessLog;
 use portcullis_tests::{Client, Recorder, eventually, raw};
 
 const TOML: &str = r#"
@@ -158,7 +159,7 @@ async fn start(folder: &Path, recorder: &Recorder) -> App {
     std::fs::write(folder.join("refresh-secret"), "q7Jx0vR2mZ9tKc4LwB8yNf3HsD6gPa1E").unwrap();
     let toml = TOML.replace("@RECORDER@", &recorder.address().to_string());
     let config = config::parse(&toml, "panics.toml", folder, &|_| None).unwrap();
-    App::start_with(Arc::new(Faulty), config, Clock::system()).await.unwrap()
+    App::start_with(Arc::new(Faulty), config, Clock::system(), AccessLog::nowhere()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
