@@ -16,9 +16,10 @@ use tokio::process::Child;
 use tokio::task::LocalSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use portcullis_tests::bench::process::{self, Usage};
+
 use crate::Wrong;
 use crate::gateway::ourselves;
-use crate::process::{self, Usage};
 use crate::terms::{Attack, Kind, Strength};
 
 mod connect;

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use portcullis_tests::bench::process::{self, Usage};
 use portcullis_tests::bench::wire::{self, Connections};
 use portcullis_tests::{Redis, listening};
 use tokio::process::{Child, Command};
 
 use crate::Wrong;
-use crate::process::{self, Usage};
 use crate::terms::{Store, Terms};
 
 /// A running gateway.

@@ -7,13 +7,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser as _;
-use portcullis_tests::bench::upstream;
+use portcullis_tests::bench::{process, upstream};
 
 mod attackers;
 mod figures;
 mod gateway;
 mod honest;
-mod process;
 mod terms;
 
 use attackers::{Attackers, Tally};

@@ -18,7 +18,12 @@ impl Times {
 
     /// The least time that `percent` of all are no longer than; none is zero.
     pub fn at(&self, percent: usize) -> Duration {
-        let rank = (self.0.len() * percent).div_ceil(100).max(1);
+        self.at_permille(percent * 10)
+    }
+
+    /// The same in thousandths.
+    pub fn at_permille(&self, permille: usize) -> Duration {
+        let rank = (self.0.len() * permille).div_ceil(1000).max(1);
         self.0.get(rank - 1).copied().unwrap_or_default()
     }
 

@@ -1,11 +1,14 @@
 //! The API behind the gateway: it lets everybody log in, and answers every other request with the user that the
-//! gateway names.
+//! gateway names; one with a body gets as much back.
 
 use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::wire::{self, Connection};
+use super::lean::{self, Line};
+
+/// What long answers are made of.
+const PIECE: [u8; 64 * 1024] = [b'.'; 64 * 1024];
 
 /// Starts it on a free port.
 ///
@@ -23,16 +26,30 @@ pub async fn start() -> std::io::Result<SocketAddr> {
 }
 
 async fn serve(stream: TcpStream) -> Option<()> {
-    let mut connection = Connection::of(stream);
+    let mut line = Line::of(stream);
+    let mut answer = Vec::new();
     loop {
-        let (head, credentials) = connection.receive().await?;
-        let body = if head.starts_with("POST /login ") {
-            credentials
-        } else {
-            wire::values(&head, "x-user-id").next().unwrap_or_default().to_owned()
-        };
-        let length = body.len();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}");
-        connection.send(&format!("{head}\r\n\r\n{body}")).await?;
+        let request = line.receive().await?;
+        let is_login = request.head.starts_with(b"POST /login ");
+        let body = if is_login { request.body } else { lean::value(request.head, b"x-user-id").unwrap_or_default() };
+        let length = request.length.max(body.len());
+        answer.clear();
+        answer.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ");
+        answer.extend_from_slice(length.to_string().as_bytes());
+        answer.extend_from_slice(b"\r\n\r\n");
+        answer.extend_from_slice(body);
+        let mut missing = length - body.len();
+        while missing > 0 {
+            let piece = &PIECE[..missing.min(PIECE.len())];
+            answer.extend_from_slice(piece);
+            missing -= piece.len();
+            if answer.len() >= PIECE.len() {
+                line.send(&answer).await?;
+                answer.clear();
+            }
+        }
+        if !answer.is_empty() {
+            line.send(&answer).await?;
+        }
     }
 }

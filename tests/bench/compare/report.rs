@@ -1,0 +1,242 @@
+//! The report in Markdown: what was measured with, tables with the least, the median and the greatest of all rounds, what
+//! could not be measured and why, and the aims. It says what was found and nothing else.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::Wrong;
+use crate::aims::{self, Bound};
+use crate::bench::Pace;
+use crate::cells::{self, Cell, Work};
+use crate::clients::CONNECTIONS;
+use crate::logins::LOGINS;
+use crate::machine;
+use crate::measure::Figures;
+use crate::results::{Found, Results, Spread};
+
+/// How it was measured.
+pub(crate) struct Call<'a> {
+    pub(crate) command: &'a str,
+    pub(crate) took: Duration,
+    pub(crate) pace: Pace,
+    pub(crate) portcullis: &'a Path,
+    pub(crate) envoy: &'a Path,
+}
+
+/// What is said of one cell as soon as it was measured.
+pub(crate) fn line(cell: &Cell, outcome: &Result<Figures, Wrong>) -> String {
+    let figures = match outcome {
+        Ok(figures) => figures,
+        Err(wrong) => return format!("{:44} {wrong}", cell.id()),
+    };
+    let Figures { cpu_us, per_second, busy_percent, memory_mib, latency } = figures;
+    let latency = latency.map_or_else(String::new, |latency| {
+        format!("   p50 {:5.0}  p99 {:5.0}  p99.9 {:5.0} µs", latency.p50, latency.p99, latency.p999)
+    });
+    format!(
+        "{:44} {cpu_us:8.1} µs  {per_second:7.0}/s  busy {busy_percent:3.0} %  {memory_mib:4.0} MiB{latency}",
+        cell.id()
+    )
+}
+
+/// All of it.
+pub(crate) fn write(results: &Results, call: &Call<'_>) -> String {
+    let mut text = String::new();
+    head(&mut text, results, call);
+    aims_table(&mut text, results);
+    cost_table(&mut text, results);
+    latency_table(&mut text, results);
+    idle_table(&mut text, results);
+    logins_table(&mut text, results, call);
+    wrongs(&mut text, results);
+    versions(&mut text, call);
+    text
+}
+
+fn head(text: &mut String, results: &Results, call: &Call<'_>) {
+    let Pace { rounds, span, paced, .. } = call.pace;
+    let _ = writeln!(
+        text,
+        "# What a request costs\n\n\
+         Measured on {}, by `{}` in {} minutes, on {}. The contender has one core and one worker; the load, the upstream \
+         and Redis share the other core. {CONNECTIONS} connections that are kept; every answer is checked. {rounds} rounds, \
+         in each of which every contender has its turn: {:.1} s as fast as it can, and {:.1} s at {} requests a second. \
+         What does not refuse a missing, expired or tampered token, or does not name its user to the upstream whatever \
+         the client says, is not measured.\n\n\
+         ![CPU time for each request, by contender](results.svg)\n",
+        machine::today(),
+        call.command,
+        call.took.as_secs().div_ceil(60),
+        machine::processor(),
+        span.measured.as_secs_f64(),
+        paced.measured.as_secs_f64(),
+        results.rate,
+    );
+}
+
+fn aims_table(text: &mut String, results: &Results) {
+    let _ = writeln!(text, "## Aims\n\n| aim | bound | median | by round | |\n|---|---|---|---|---|");
+    for aim in aims::all(results) {
+        let (sign, bound, unit) = match aim.bound {
+            Bound::AtMost(bound, unit) => ("≤", bound, unit),
+            Bound::AtLeast(bound, unit) => ("≥", bound, unit),
+        };
+        let (median, range) = aim.found.map_or_else(Default::default, |found| {
+            (format!("{:.2}{unit}", found.median), format!("{:.2} – {:.2}", found.min, found.max))
+        });
+        let _ = writeln!(text, "| {} | {sign} {bound}{unit} | {median} | {range} | {} |", aim.what, aim.verdict());
+    }
+    text.push('\n');
+}
+
+/// The least, the median and the greatest.
+fn three(spread: Option<Spread>, digits: usize) -> String {
+    spread.map_or_else(
+        || "–".to_owned(),
+        |Spread { min, median, max }| format!("**{median:.digits$}** ({min:.digits$} – {max:.digits$})"),
+    )
+}
+
+fn cost_table(text: &mut String, results: &Results) {
+    let _ = writeln!(
+        text,
+        "## CPU time, throughput, memory\n\n\
+         Medians, with the least and the greatest of all rounds. CPU time is that of all processes of the contender, in \
+         user and system mode. The ratio is to bare Pingora's pass-through in the same round.\n\n\
+         | | CPU µs a request | ratio | requests a second | resident MiB |\n|---|---|---|---|---|"
+    );
+    let bare = results.find(Work::PassThrough, cells::BARE);
+    for work in Work::ALL {
+        let of_work: Vec<_> = results.cells.iter().filter(|found| found.cell.work == work).collect();
+        if of_work.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "| **{work}** | | | | |");
+        for found in of_work {
+            let _ = writeln!(text, "{}", cost_row(found, bare));
+        }
+    }
+    let _ = writeln!(
+        text,
+        "\nPortcullis's rows with a check look up revocations too (`mode = \"replicated\"` unless they say otherwise). \
+         \"Everything on\" is the check of an ES256 token, revocation, a limit by user, identity headers, metrics and an \
+         access line for each request; its peers' rows do without all of these but the check. nginx of Debian has no JWT \
+         check of its own, so Lua calls OpenSSL (`peers/jwt.lua`); HAProxy has no cache of checked tokens.\n"
+    );
+}
+
+fn cost_row(found: &Found<Figures>, bare: Option<&Found<Figures>>) -> String {
+    let who = found.cell.who;
+    if found.rounds.is_empty() {
+        return format!("| {who} | not measured, see below | | | |");
+    }
+    let ratio = bare.and_then(|bare| found.compared(bare, |ours, bare| ours.cpu_us / bare.cpu_us));
+    let median = |figure: fn(&Figures) -> f64| found.spread(figure).map_or(0.0, |spread| spread.median);
+    let busy = median(|figures| figures.busy_percent);
+    let starved = if busy < 90.0 { format!(", core {busy:.0} % busy") } else { String::new() };
+    format!(
+        "| {who} | {} | {} | {:.0}{starved} | {:.0} |",
+        three(found.spread(|figures| figures.cpu_us), 1),
+        three(ratio, 2),
+        median(|figures| figures.per_second),
+        median(|figures| figures.memory_mib),
+    )
+}
+
+fn latency_table(text: &mut String, results: &Results) {
+    let _ = writeln!(
+        text,
+        "## Latency at {} requests a second\n\n\
+         The rate is {}. Times in microseconds from the moment at which a request was due, so that a late one counts in \
+         full. Who can hardly do so many is left out.\n\n| | p50 | p99 | p99.9 |\n|---|---|---|---|",
+        results.rate, results.rate_is_of
+    );
+    for found in results.cells.iter().filter(|found| found.cell.paced && !found.rounds.is_empty()) {
+        let (work, who) = (found.cell.work, found.cell.who);
+        let of = |figure: fn(&crate::measure::Latency) -> f64| {
+            Spread::of(found.rounds.iter().filter_map(|figures| figures.latency.as_ref().map(figure)))
+        };
+        if of(|latency| latency.p50).is_none() {
+            let _ = writeln!(text, "| {work}: {who} | too slow for this rate | | |");
+            continue;
+        }
+        let [p50, p99, p999] = [of(|latency| latency.p50), of(|latency| latency.p99), of(|latency| latency.p999)];
+        let _ = writeln!(text, "| {work}: {who} | {} | {} | {} |", three(p50, 0), three(p99, 0), three(p999, 0));
+    }
+    text.push('\n');
+}
+
+fn idle_table(text: &mut String, results: &Results) {
+    let Some(idle) = results.idle.iter().find_map(|found| found.rounds.first()) else { return };
+    let _ = writeln!(
+        text,
+        "## Idle connections\n\n\
+         {} connections, each used for one request and idle since; what the contender keeps resident for each.\n\n\
+         | | bytes a connection | MiB before | MiB with all |\n|---|---|---|---|",
+        idle.connections
+    );
+    for found in results.idle.iter().filter(|found| !found.rounds.is_empty()) {
+        let bytes = three(found.spread(crate::idle::Idle::bytes_each), 0);
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let mebibytes = |at: usize| found.spread(|idle| idle.memory_kib[at] as f64 / 1024.0);
+        let [before, with] = [0, 1].map(|at| mebibytes(at).map_or(0.0, |spread| spread.median));
+        let _ = writeln!(text, "| {} | {bytes} | {before:.0} | {with:.0} |", found.cell.who);
+    }
+    text.push('\n');
+}
+
+fn logins_table(text: &mut String, results: &Results, call: &Call<'_>) {
+    if results.logins.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "## Reads while passwords are checked\n\n\
+         200 authenticated reads a second of the posts and users service, for {} s each round without logins and as long \
+         while {LOGINS} logins a second are tried. The gateway has one core, the service both. Microseconds.\n\n\
+         | round | p50 quiet | p99 quiet | p50 with logins | p99 with logins | ratio of p99 | logins a second | refused |\n\
+         |---|---|---|---|---|---|---|---|",
+        call.pace.logins.as_secs()
+    );
+    for (round, logins) in results.logins.iter().enumerate() {
+        let (quiet, busy) = (logins.quiet, logins.busy);
+        let _ = writeln!(
+            text,
+            "| {} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} | {:.0} |",
+            round + 1,
+            quiet.p50,
+            quiet.p99,
+            busy.p50,
+            busy.p99,
+            busy.p99 / quiet.p99,
+            logins.done,
+            logins.refused
+        );
+    }
+    text.push('\n');
+}
+
+fn wrongs(text: &mut String, results: &Results) {
+    let wrongs = results.wrongs();
+    if wrongs.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "## Not measured\n");
+    for (what, why) in wrongs {
+        let _ = writeln!(text, "- {what}: {}", why.replace('\n', " "));
+    }
+    text.push('\n');
+}
+
+fn versions(text: &mut String, call: &Call<'_>) {
+    let _ = writeln!(text, "## Versions\n\n| | |\n|---|---|");
+    for (name, version) in machine::versions(call.portcullis, call.envoy) {
+        let _ = writeln!(text, "| {name} | {version} |");
+    }
+    let _ = writeln!(
+        text,
+        "\nConfigurations are those in [`peers/`](peers), as the manuals of the contenders have them; nothing in them is \
+         tuned for this."
+    );
+}
