@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portcullis::auth::claims::{Audience, Claims, Others};
+use portcullis::auth::claims::{Audience, Claims, Others, Text};
 use portcullis::auth::keys::SigningKey;
 use portcullis::clock::Clock;
 use portcullis::config;
@@ -92,11 +92,11 @@ impl Keys {
         self.sign(Algorithm::Es256, &self.long_ago(claims))
     }
 
-    fn long_ago(&self, claims: Claims) -> Claims {
+    fn long_ago<'a>(&self, claims: Claims<'a>) -> Claims<'a> {
         Claims { iat: self.now - LONG_AGO - LIFE, exp: self.now - LONG_AGO, ..claims }
     }
 
-    fn sign(&self, algorithm: Algorithm, claims: &Claims) -> Result<String, Wrong> {
+    fn sign(&self, algorithm: Algorithm, claims: &Claims<'_>) -> Result<String, Wrong> {
         let key = match algorithm {
             Algorithm::Hs256 => &self.hs256,
             Algorithm::Es256 => &self.es256,
@@ -104,22 +104,22 @@ impl Keys {
         key.token(claims).map_err(|why| format!("a token: {why}"))
     }
 
-    fn claims(&self, number: usize) -> Result<Claims, Wrong> {
+    fn claims(&self, number: usize) -> Result<Claims<'static>, Wrong> {
         let subject = Subject::parse(&Self::user(number)).map_err(|why| why.to_string())?;
         let sid = SessionId::random(Partition::of(&subject, PartitionCount::ONE));
         Ok(Claims {
-            iss: "http://gateway.test".to_owned(),
-            aud: Audience::One("bench".to_owned()),
-            sub: subject.as_str().to_owned(),
-            sid: sid.to_string(),
-            jti: Jti::random().to_string(),
+            iss: "http://gateway.test".into(),
+            aud: Audience::One("bench".into()),
+            sub: subject.as_str().to_owned().into(),
+            sid: sid.to_string().into(),
+            jti: Jti::random().to_string().into(),
             iat: self.now - 1,
             exp: self.now - 1 + LIFE,
             auth_time: Some(self.now - 1),
             nbf: None,
             epoch: 0,
-            roles: vec!["reader".to_owned()],
-            scope: "posts:read posts:write".to_owned(),
+            roles: vec![Text("reader".into())],
+            scope: "posts:read posts:write".into(),
             others: Others,
         })
     }
