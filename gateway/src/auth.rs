@@ -148,16 +148,14 @@ impl Authenticator {
 
     /// What `token` says, if it holds.
     fn verify(&self, token: &str, client: IpAddr, now: Timestamp) -> Result<Verified, Denied> {
-        let verified = self.keyring.ask(|keys| match keys.verifier.recall(token, now) {
-            Some(verified) => {
-                self.metrics.token_looked_up(true);
+        let verified = self.keyring.ask(|keys| {
+            let recalled = keys.verifier.recall(token, now);
+            self.metrics.token_looked_up(recalled.is_some());
+            if let Some(verified) = recalled {
                 self.bad_tokens.held_again(token, now);
-                Ok(verified)
+                return Ok(verified);
             }
-            None => {
-                self.metrics.token_looked_up(false);
-                self.verify_anew(token, &keys.verifier, client, now)
-            }
+            self.verify_anew(token, &keys.verifier, client, now)
         })??;
         verified.map_err(|error| {
             self.metrics.token_verified(error.outcome());
@@ -177,15 +175,15 @@ impl Authenticator {
             self.metrics.token_verified("unchecked");
             return Err(Denied::TooManyBadTokens { wait });
         }
-        let verified = verifier.verify(token, now);
-        match &verified {
+        let outcome = verifier.verify(token, now);
+        match &outcome {
             Ok(_) => self.bad_tokens.held(token),
             // Only what a signature was computed for: whatever else is wrong costs next to nothing to find out, or needs
             // a token that we issued.
             Err(VerifyError::BadSignature) => self.bad_tokens.failed(client, self.bad_token_quota, now),
             Err(_) => {}
         }
-        Ok(verified)
+        Ok(outcome)
     }
 
     /// Whether a token still stands, and its user's limits: by the view alone if that can tell and there are none,

@@ -58,7 +58,7 @@ pub struct VerificationKey {
 #[derive(Clone)]
 enum Material {
     Public(ParsedPublicKey),
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
 }
 
 /// The most bytes of a signature: RSA with 8192 bits, the most that are taken.
@@ -229,7 +229,7 @@ impl Material {
                 components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
             }
             (Algorithm::Hs256, AlgorithmParameters::OctetKey(key)) => {
-                return Some(Self::Shared(hmac::Key::new(hmac::HMAC_SHA256, &decoded(&key.value)?)));
+                return Some(Self::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &decoded(&key.value)?))));
             }
             _ => return None,
         };
