@@ -38,19 +38,23 @@ impl Pace {
     /// Some twenty minutes.
     pub(crate) const FULL: Self = Self {
         rounds: 5,
-        span: Span { warm: Duration::from_millis(700), measured: Duration::from_millis(2000) },
-        paced: Span { warm: Duration::from_millis(300), measured: Duration::from_millis(2500) },
+        span: span(700, 2000),
+        paced: span(300, 2500),
         idle_connections: 10_000,
         logins: Duration::from_secs(10),
     };
     /// Enough to see that it works.
     pub(crate) const QUICK: Self = Self {
         rounds: 1,
-        span: Span { warm: Duration::from_millis(300), measured: Duration::from_millis(1000) },
-        paced: Span { warm: Duration::from_millis(200), measured: Duration::from_millis(1000) },
+        span: span(300, 1000),
+        paced: span(200, 1000),
         idle_connections: 2_000,
         logins: Duration::from_secs(4),
     };
+}
+
+const fn span(warm: u64, measured: u64) -> Span {
+    Span { warm: Duration::from_millis(warm), warm_answers: 0, measured: Duration::from_millis(measured) }
 }
 
 impl Bench {

@@ -95,80 +95,70 @@ pub(crate) const PORTCULLIS: &str = "Portcullis";
 pub(crate) const UNCACHED_NAME: &str = "Portcullis, cache off";
 pub(crate) const EVERY_REQUEST_NAME: &str = "Portcullis, every_request";
 pub(crate) const REPLICATED_NAME: &str = "Portcullis, replicated";
-pub(crate) const NGINX: &str = "nginx";
+const NGINX: &str = "nginx";
+const LUA: &str = "nginx + Lua";
+const LUA_CACHED: &str = "nginx + Lua, cached";
+const ENVOY_CACHED: &str = "Envoy, cached";
 pub(crate) const HAPROXY: &str = "HAProxy";
 pub(crate) const ENVOY: &str = "Envoy";
 pub(crate) const BARE: &str = "bare Pingora";
 
 /// Everything, in the order in which it is measured within a round.
 pub(crate) fn all() -> Vec<Cell> {
-    let mut cells = Vec::new();
-    let mut add = |work, paced, contenders: &[(&'static str, Setup)]| {
-        cells.extend(contenders.iter().map(|(who, setup)| Cell { work, who, setup: *setup, paced }));
+    let of = |work: Work| {
+        let paced = matches!(work, Work::PassThrough | Work::Hs256 | Work::Es256 | Work::Everything);
+        contenders(work).into_iter().map(move |(who, setup)| Cell { work, who, setup, paced })
     };
-    let passing: [(&str, Setup); 5] = [
-        (PORTCULLIS, Setup::Portcullis(PASS)),
-        (BARE, Setup::Bare),
-        (NGINX, Setup::Nginx(None)),
-        (HAPROXY, Setup::Haproxy(None)),
-        (ENVOY, Setup::Envoy(None)),
-    ];
+    Work::ALL.into_iter().flat_map(of).collect()
+}
+
+/// Who does this work.
+fn contenders(work: Work) -> Vec<(&'static str, Setup)> {
     let check = |algorithm, cache| Some(Check { algorithm, cache });
     let (hs256, es256) = (check(Algorithm::Hs256, 0), check(Algorithm::Es256, 0));
-    add(Work::PassThrough, true, &passing);
-    add(
-        Work::Hs256,
-        true,
-        &[
-            (PORTCULLIS, Setup::Portcullis(HS256)),
-            ("nginx + Lua", Setup::Nginx(hs256)),
+    let ours = |gateway| (PORTCULLIS, Setup::Portcullis(gateway));
+    match work {
+        Work::PassThrough | Work::Kib | Work::Mib => vec![
+            ours(PASS),
+            (BARE, Setup::Bare),
+            (NGINX, Setup::Nginx(None)),
+            (HAPROXY, Setup::Haproxy(None)),
+            (ENVOY, Setup::Envoy(None)),
+        ],
+        Work::Hs256 => vec![
+            ours(HS256),
+            (LUA, Setup::Nginx(hs256)),
             (HAPROXY, Setup::Haproxy(hs256)),
             (ENVOY, Setup::Envoy(hs256)),
-            ("Envoy, cached", Setup::Envoy(check(Algorithm::Hs256, FEW))),
+            (ENVOY_CACHED, Setup::Envoy(check(Algorithm::Hs256, FEW))),
         ],
-    );
-    add(
-        Work::Es256,
-        true,
-        &[
-            (PORTCULLIS, Setup::Portcullis(ES256)),
+        Work::Es256 => vec![
+            ours(ES256),
             (UNCACHED_NAME, Setup::Portcullis(UNCACHED)),
-            ("nginx + Lua", Setup::Nginx(es256)),
-            ("nginx + Lua, cached", Setup::Nginx(check(Algorithm::Es256, FEW))),
+            (LUA, Setup::Nginx(es256)),
+            (LUA_CACHED, Setup::Nginx(check(Algorithm::Es256, FEW))),
             (HAPROXY, Setup::Haproxy(es256)),
             (ENVOY, Setup::Envoy(es256)),
-            ("Envoy, cached", Setup::Envoy(check(Algorithm::Es256, FEW))),
+            (ENVOY_CACHED, Setup::Envoy(check(Algorithm::Es256, FEW))),
         ],
-    );
-    add(
-        Work::Tokens,
-        false,
-        &[
-            (PORTCULLIS, Setup::Portcullis(ES256)),
-            ("nginx + Lua, cached", Setup::Nginx(check(Algorithm::Es256, MANY))),
+        Work::Tokens => vec![
+            ours(ES256),
+            (LUA_CACHED, Setup::Nginx(check(Algorithm::Es256, MANY))),
             (HAPROXY, Setup::Haproxy(es256)),
-            ("Envoy, cached", Setup::Envoy(check(Algorithm::Es256, MANY))),
+            (ENVOY_CACHED, Setup::Envoy(check(Algorithm::Es256, MANY))),
         ],
-    );
-    add(
-        Work::Everything,
-        true,
-        &[(REPLICATED_NAME, Setup::Portcullis(REPLICATED)), (EVERY_REQUEST_NAME, Setup::Portcullis(EVERY_REQUEST))],
-    );
-    add(Work::Refresh, false, &[(PORTCULLIS, Setup::Portcullis(REFRESH))]);
-    add(
-        Work::BadTokens,
-        false,
-        &[
-            (PORTCULLIS, Setup::Portcullis(ES256)),
-            ("nginx + Lua", Setup::Nginx(es256)),
+        Work::Everything => vec![
+            (REPLICATED_NAME, Setup::Portcullis(REPLICATED)),
+            (EVERY_REQUEST_NAME, Setup::Portcullis(EVERY_REQUEST)),
+        ],
+        Work::Refresh => vec![ours(REFRESH)],
+        Work::BadTokens => vec![
+            ours(ES256),
+            (LUA, Setup::Nginx(es256)),
             (HAPROXY, Setup::Haproxy(es256)),
             (ENVOY, Setup::Envoy(es256)),
         ],
-    );
-    add(Work::Kib, false, &passing);
-    add(Work::Mib, false, &passing);
-    cells
+    }
 }
 
 /// Those who pass on, to be asked to hold idle connections.

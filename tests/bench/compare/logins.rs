@@ -85,7 +85,7 @@ async fn reads(bench: &Bench, gateway: &Running, token: &str) -> Result<Latency,
         length: None,
     };
     let clients = (0..READERS).map(|_| Program::of(question())).collect();
-    let span = Span { warm: Duration::from_secs(1), measured: bench.pace.logins };
+    let span = Span { warm: Duration::from_secs(1), warm_answers: 0, measured: bench.pace.logins };
     Ok(Latency::of(&load::pace(gateway.address, clients, READS, span).await?))
 }
 

@@ -84,9 +84,9 @@ async fn main() -> ExitCode {
 }
 
 fn list() {
-    cells::all().iter().for_each(|cell| println!("{}", cell.id()));
-    cells::idle().iter().for_each(|cell| println!("{}", idle_id(cell)));
-    println!("{LOGINS}");
+    let (cells, idle) = (cells::all(), cells::idle());
+    let ids = cells.iter().map(Cell::id).chain(idle.iter().map(idle_id)).chain([LOGINS.to_owned()]);
+    println!("{}", ids.collect::<Vec<_>>().join("\n"));
 }
 
 fn idle_id(cell: &Cell) -> String {

@@ -16,6 +16,8 @@ use super::lean::{Line, Message};
 
 /// How long an answer may take before the benchmark is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether there were answers enough.
+const STEP: Duration = Duration::from_millis(10);
 /// A timer may be late by so much.
 const COARSE: Duration = Duration::from_micros(1500);
 
@@ -36,6 +38,8 @@ pub trait Client: Send + 'static {
 pub struct Span {
     /// Not measured.
     pub warm: Duration,
+    /// Nor are so many answers, however long they take; at a fixed rate, it does not count.
+    pub warm_answers: u64,
     /// Measured.
     pub measured: Duration,
 }
@@ -76,6 +80,9 @@ pub async fn saturate<U>(
     let now = || (Instant::now(), answers.load(Relaxed), look());
     let measured = async {
         tokio::time::sleep(span.warm).await;
+        while answers.load(Relaxed) < span.warm_answers {
+            tokio::time::sleep(STEP).await;
+        }
         let first = now();
         tokio::time::sleep(span.measured).await;
         [first, now()]
@@ -158,9 +165,11 @@ pub async fn pace(
     while due < end {
         let early = due.saturating_duration_since(Instant::now());
         if !early.is_zero() {
-            match early.checked_sub(COARSE) {
-                Some(spare) => tokio::time::sleep(spare).await,
-                None => tokio::task::yield_now().await,
+            if let Some(spare) = early.checked_sub(COARSE) {
+                tokio::time::sleep(spare).await;
+            } else {
+                std::thread::yield_now(); // Whoever shares the core goes first.
+                tokio::task::yield_now().await;
             }
             continue;
         }

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::lean::{self, Line};
 
 /// What long answers are made of.
-const PIECE: [u8; 64 * 1024] = [b'.'; 64 * 1024];
+static PIECE: [u8; 64 * 1024] = [b'.'; 64 * 1024];
 
 /// Starts it on a free port.
 ///
