@@ -80,7 +80,8 @@ impl Running {
     pub(crate) fn said(&self) -> String {
         let said = std::fs::read_to_string(self.folder.path().join("out.log")).unwrap_or_default();
         let lines: Vec<&str> = said.lines().filter(|line| !line.is_empty()).collect();
-        lines[lines.len().saturating_sub(5)..].join("\n")
+        let end = lines[lines.len().saturating_sub(5)..].join("\n");
+        end.replace(&format!("{}/", self.folder.path().display()), "")
     }
 
     /// Asks it to end, and ends it if it does not.

@@ -90,12 +90,13 @@ fn aims_table(text: &mut String, results: &Results) {
     text.push('\n');
 }
 
-/// The least, the median and the greatest.
+/// The median, and the least and the greatest if they are others.
 fn three(spread: Option<Spread>, digits: usize) -> String {
-    spread.map_or_else(
-        || "–".to_owned(),
-        |Spread { min, median, max }| format!("**{median:.digits$}** ({min:.digits$} – {max:.digits$})"),
-    )
+    let Some(Spread { min, median, max }) = spread else { return "–".to_owned() };
+    match [min, median, max].map(|value| format!("{value:.digits$}")) {
+        [min, median, max] if min == max => median,
+        [min, median, max] => format!("**{median}** ({min} – {max})"),
+    }
 }
 
 fn cost_table(text: &mut String, results: &Results) {
