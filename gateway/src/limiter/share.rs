@@ -42,6 +42,8 @@ pub(super) struct Share {
     remaining: u32,
     more_at: Timestamp,
     full_at: Timestamp,
+    /// In which one is refilled.
+    interval: Duration,
     /// The last request.
     seen: Timestamp,
 }
@@ -74,8 +76,10 @@ impl Share {
             self.leases.swap(0, 1);
         }
         self.leases[0].left = self.leases[0].left.checked_sub(1)?;
-        let remaining = self.left().saturating_add(self.remaining);
-        Some(Decision { allowed: true, remaining, wait: Duration::ZERO, reset: self.full_at.since(now) })
+        let left = self.left();
+        // What is left here is as good as there.
+        let reset = self.full_at.since(now).saturating_sub(self.interval * left);
+        Some(Decision { allowed: true, remaining: left.saturating_add(self.remaining), wait: Duration::ZERO, reset })
     }
 
     /// Takes back a cell that was handed out to somebody who had gone.
@@ -111,6 +115,7 @@ impl Share {
         let next = usize::from(self.leases[0].left > 0);
         self.unused += self.leases[next].left;
         self.leases[next] = Lease { left: grant.granted, from: now };
+        self.interval = Duration::from_micros(quota.interval_micros().unsigned_abs());
         (self.remaining, self.more_at, self.full_at) = (grant.remaining, now.after(grant.wait), now.after(grant.reset));
         let pause = grant.wait.max(PACE.min(quota.window() / 4)).min(PATIENCE);
         self.refused_until = if grant.granted < want { now.after(pause) } else { now };
@@ -163,7 +168,8 @@ impl Demand {
     /// One more.
     fn count(&mut self, now: Timestamp) {
         let passed = now.since(self.since);
-        if passed >= WINDOW || now < self.since {
+        // Requests overtake each other a little; one that is much earlier is of a clock that stepped back.
+        if passed >= WINDOW || self.since.since(now) >= WINDOW {
             self.last = if passed < 2 * WINDOW { self.this } else { 0 };
             (self.this, self.since) = (0, now);
         }

@@ -45,6 +45,16 @@ fn a_lease_is_as_large_as_the_demand_and_a_small_part_of_the_burst() {
 }
 
 #[test]
+fn requests_that_overtake_each_other_do_not_hide_the_demand() {
+    let quota = quota(1000, 80);
+    let mut share = busy(&quota, 9);
+    for _ in 0..3 {
+        share.take(NOW.before(millis(1)));
+    }
+    assert_eq!(share.want(&quota, 0), 10);
+}
+
+#[test]
 fn a_lease_is_handed_out_for_a_second_and_then_given_back_once() {
     let quota = quota(1000, 80);
     let mut share = busy(&quota, 9);
@@ -109,7 +119,8 @@ fn what_remains_is_what_is_leased_and_what_the_store_has() {
     let quota = quota(1000, 80);
     let mut share = busy(&quota, 9);
     assert_eq!(share.take(NOW).unwrap().remaining, 79);
-    assert_eq!(share.take(NOW.after(millis(1))).unwrap().remaining, 78);
+    let next = share.take(NOW.after(millis(1))).unwrap();
+    assert_eq!((next.remaining, next.reset), (78, millis(1)), "two were used, one is there again");
 }
 
 /// How far the clocks of gateways are apart in histories.
