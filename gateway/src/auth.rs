@@ -56,7 +56,7 @@ use crate::revocation::follower::Follower;
 use crate::revocation::view::Verdict;
 use crate::routing::{Route, WithoutStore};
 use crate::session::renewal::Renewals;
-use crate::store::{Check, Stand, Standing, Store};
+use crate::store::{Check, Stand, Standing, Store, Take};
 use bad_tokens::BadTokens;
 use browser::Visit;
 use credential::Credential;
@@ -186,8 +186,8 @@ impl Authenticator {
         Ok(outcome)
     }
 
-    /// Whether a token still stands, and its user's limits: by the view alone if that can tell and there are none,
-    /// else with one round trip to the store.
+    /// Whether a token still stands, and its user's limits: by the view alone if that can tell and no limit asks the
+    /// store, else with one round trip to it.
     async fn standing(
         &self,
         route: &Route,
@@ -200,21 +200,35 @@ impl Authenticator {
         let view = self.follower.view();
         match view.verdict(&stand, now) {
             Verdict::Revoked => return Err(Denied::Revoked),
-            Verdict::Stands if takes.is_empty() => return Ok(()),
-            Verdict::Unknown if view.max_staleness().is_some() => self.metrics.revocation_asked(),
-            Verdict::Stands | Verdict::Unknown => {}
+            Verdict::Stands if takes.is_empty() => {}
+            verdict => {
+                if verdict == Verdict::Unknown && view.max_staleness().is_some() {
+                    self.metrics.revocation_asked();
+                }
+                self.ask(route, known, &takes, now, outgoing).await?;
+            }
         }
-        let check =
-            Check { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: known.epoch, takes: &takes };
-        match self.store.check(&check, now).await {
-            Ok(Standing::Revoked) => Err(Denied::Revoked),
-            Ok(Standing::Good(decisions)) => self.limiter.read(&takes, &decisions, &mut outgoing.readings),
-            Err(error) => match route.without_store {
-                WithoutStore::Refuse => Err(Denied::Store(error)),
-                WithoutStore::SignatureOnly => self.limiter.take_locally(&takes, now, &mut outgoing.readings),
-            },
-        }?;
         // Only for a token that stands: one that was revoked uses up nothing of its user's.
         self.limiter.take_leased_by_user(&route.limits, &known.subject, now, &mut outgoing.readings).await
+    }
+
+    /// Has the store tell whether a token stands, and take `takes`.
+    async fn ask(
+        &self,
+        route: &Route,
+        known: &Known,
+        takes: &[Take],
+        now: Timestamp,
+        outgoing: &mut Outgoing,
+    ) -> Result<(), Denied> {
+        let check = Check { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: known.epoch, takes };
+        match self.store.check(&check, now).await {
+            Ok(Standing::Revoked) => Err(Denied::Revoked),
+            Ok(Standing::Good(decisions)) => self.limiter.read(takes, &decisions, &mut outgoing.readings),
+            Err(error) => match route.without_store {
+                WithoutStore::Refuse => Err(Denied::Store(error)),
+                WithoutStore::SignatureOnly => self.limiter.take_locally(takes, now, &mut outgoing.readings),
+            },
+        }
     }
 }

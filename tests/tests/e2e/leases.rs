@@ -52,6 +52,24 @@ on_both_stores! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn beside_a_replicated_view_a_leased_limit_counts_and_nothing_is_asked() {
+    let stack = Stack::builder(Kind::Redis).extra("[revocation]\nmode = \"replicated\"").start().await;
+    let alice = stack.login("alice").await;
+    let checks = r#"portcullis_store_command_seconds_count{command="check",outcome="ok"}"#;
+    eventually("the view is fresh", || async {
+        let before = stack.metric(checks).await;
+        alice.get("/echo/x").await;
+        stack.metric(checks).await <= before
+    })
+    .await;
+    let before = stack.metric(checks).await;
+    assert_eq!(alice.get("/leased/x").await.header("ratelimit"), r#""leased";r=159;t=1"#);
+    assert_eq!(passed(&alice, "/leased/x", 40).await, 40);
+    assert!(stack.metric(checks).await <= before, "neither the token nor the limit asked");
+    assert!(stack.metric(LEASES).await >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_gateways_admit_a_burst_once_and_all_of_it() {
     let mut stack = Stack::start(Kind::Redis).await;
     let (here, there) = (stack.anonymous(), stack.another_gateway().await);
