@@ -16,6 +16,7 @@ mod program;
 mod recorder;
 mod redis;
 mod stack;
+mod switch;
 mod tls;
 mod visitor;
 
@@ -29,6 +30,7 @@ pub use program::listening;
 pub use recorder::{Recorded, Recorder};
 pub use redis::Redis;
 pub use stack::{Builder, Kind, Stack, eventually, raw};
+pub use switch::Switch;
 pub use tls::{Authority, Dribble, Issued, TlsClient};
 pub use visitor::Visitor;
 

@@ -2,7 +2,7 @@
 //! the test. It keeps nothing on disk.
 
 use std::fmt::Write as _;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -29,6 +29,35 @@ impl Redis {
     /// Its URL.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Makes it a copy of another one, and waits until it is.
+    ///
+    /// # Panics
+    /// If it never is.
+    pub async fn follow(&self, other: &Self) {
+        self.command(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]).await.expect("it answers");
+        for _ in 0..1000 {
+            let state = self.command(&["INFO", "replication"]).await.unwrap_or_default();
+            if state.contains("master_link_status:up") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it did not become a replica");
+    }
+
+    /// Makes it a server of its own, with what it has by now: whatever the other one is told from then on is lost.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub async fn promote(&self) {
+        self.command(&["REPLICAOF", "NO", "ONE"]).await.expect("it answers");
     }
 
     /// Starts it again, empty, on the same port.

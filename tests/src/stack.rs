@@ -276,7 +276,12 @@ impl Stack {
 
     /// Starts another gateway on the same store and upstreams: a client of it.
     pub async fn another_gateway(&mut self) -> Client {
-        let app = start_app(&self.toml, self.folder.path(), &self.clock).await;
+        self.another_gateway_with(|toml| toml).await
+    }
+
+    /// Starts another gateway with this configuration after `change` was made to it: a client of it.
+    pub async fn another_gateway_with(&mut self, change: impl FnOnce(String) -> String) -> Client {
+        let app = start_app(&change(self.toml.clone()), self.folder.path(), &self.clock).await;
         let client = Client::anonymous(format!("http://{}", app.addresses()["public"]));
         self.more.push(app);
         client

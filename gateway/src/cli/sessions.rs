@@ -1,5 +1,6 @@
 //! `portcullis sessions`: looks at sessions and ends them, in the store of the configuration, whether a gateway
-//! runs or not. Gateways look into the store at each request, so what is ended here has ended everywhere.
+//! runs or not. Gateways look into the store at each request, or follow what changes there, so what is ended here has
+//! ended everywhere.
 
 use std::fmt::Write as _;
 

@@ -127,7 +127,9 @@ impl Follower {
     pub async fn follow(&self, memory: Memory, now: Timestamp) -> Result<(), StoreError> {
         let mut trails = self.trails.lock().await;
         if self.owes.swap(false, Ordering::AcqRel) {
-            trails.iter_mut().for_each(|(_, trail)| trail.chill(Cause::Owed));
+            for (_, trail) in trails.iter_mut() {
+                trail.chill(Cause::Owed);
+            }
         }
         let followed = trails.iter_mut().map(|(partition, trail)| self.follow_one(*partition, trail, memory, now));
         let asked: Vec<_> = join_all(followed).await.into_iter().collect::<Result<_, _>>()?;
@@ -203,7 +205,9 @@ impl Follower {
                     info!(target: "error", cause = Cause::Gap(gap).name(), "revocations are read anew");
                 }
                 Changes::Next { revocations, cursor, more } => {
-                    revocations.iter().for_each(|revocation| self.view.apply(partition, revocation));
+                    for revocation in &revocations {
+                        self.view.apply(partition, revocation);
+                    }
                     *trail = Trail::At(cursor);
                     if !more {
                         return Ok(asked);
@@ -230,8 +234,9 @@ impl Follower {
         };
         let lost: Vec<_> = ours.of(partition, now).collect();
         for lost in lost.chunks(MOST_IN_A_PAGE) {
-            let known = self.feed.restore(partition, lost, memory, now).await?;
-            known.iter().for_each(|revocation| self.view.apply(partition, revocation));
+            for known in self.feed.restore(partition, lost, memory, now).await? {
+                self.view.apply(partition, &known);
+            }
         }
         Ok(cursor)
     }
@@ -275,19 +280,4 @@ impl PatientClock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_steps_ahead_is_followed_patiently_and_one_that_steps_back_at_once() {
-        let (began, noon) = (Instant::now(), Timestamp::from_secs(1_800_000_000));
-        let second = Duration::from_secs(1);
-        let mut clock = PatientClock::default();
-        assert_eq!(clock.show(noon, began), noon);
-        assert_eq!(clock.show(noon.after(second), began + second), noon.after(second));
-        let ahead = noon.after(Duration::from_hours(2));
-        assert_eq!(clock.show(ahead, began + 2 * second), noon.after(3 * second));
-        assert_eq!(clock.show(ahead, began + 10_000 * second), ahead);
-        assert_eq!(clock.show(noon, began + 10_001 * second), noon);
-    }
-}
+mod tests;

@@ -105,7 +105,9 @@ impl View {
     pub(super) fn copy(&self, partition: Partition, now: Timestamp) -> Entries {
         let mut copy = Entries::default();
         for shard in 0..SHARDS {
-            self.read(shard).of(partition, now).for_each(|revocation| copy.apply(partition, &revocation));
+            for revocation in self.read(shard).of(partition, now) {
+                copy.apply(partition, &revocation);
+            }
         }
         copy
     }

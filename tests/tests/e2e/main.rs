@@ -28,6 +28,7 @@ mod process;
 mod readme;
 mod recheck;
 mod refusals;
+mod replicated;
 mod revoke_on;
 mod rotation;
 mod round_trips;

@@ -104,8 +104,12 @@ proptest! {
     ) {
         let in_order = fresh();
         let reordered = fresh();
-        told.iter().for_each(|one| in_order.apply(here(), one));
-        shuffled(&told, &keys).iter().for_each(|one| reordered.apply(here(), one));
+        for one in &told {
+            in_order.apply(here(), one);
+        }
+        for one in &shuffled(&told, &keys) {
+            reordered.apply(here(), one);
+        }
         // Whatever is no user's may be said again at any time; a user's last word, too.
         let mut last = HashMap::new();
         for one in &told {
@@ -141,7 +145,9 @@ proptest! {
             other => other,
         }).collect();
         let view = fresh();
-        moments.iter().for_each(|one| view.apply(here(), one));
+        for one in &moments {
+            view.apply(here(), one);
+        }
         view.sweep(ACCESS_LIFE, at(sweep_at));
         for (Asked(user, session, token, epoch), now) in asked {
             let asked = Asked(user, session, token, micros_at(epoch));
@@ -231,6 +237,9 @@ fn a_million_revocations_fit_in_a_hundred_megabytes() {
     println!("{} MB", bytes / 1_000_000);
 }
 
+/// Makes the revocation of this number.
+type Make = fn(u64) -> Revocation;
+
 /// `cargo test -p portcullis --lib -- --ignored --nocapture a_million`
 #[test]
 #[ignore = "a measurement, not a claim"]
@@ -239,7 +248,7 @@ fn what_a_million_of_each_kind_cost() {
         let status = std::fs::read_to_string("/proc/self/statm").unwrap();
         status.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
     };
-    let kinds: [(&str, fn(u64) -> Revocation); 3] = [
+    let kinds: [(&str, Make); 3] = [
         ("tokens", |number| Revocation::Token { jti: jti(number), until: at(900) }),
         ("sessions", |number| Revocation::Session { sid: sid(number), until: at(900) }),
         ("users", |number| {
@@ -250,7 +259,9 @@ fn what_a_million_of_each_kind_cost() {
     let mut views = Vec::new(); // so that one's memory is not the next one's
     for (kind, make) in kinds {
         let (view, before) = (fresh(), resident());
-        (0..1_000_000).for_each(|number| view.apply(here(), &make(number)));
+        for number in 0..1_000_000 {
+            view.apply(here(), &make(number));
+        }
         println!("a million {kind}: {} bytes counted, {} resident", view.bytes(), resident() - before);
         let known = (subject(1), SessionId::from_bytes(id(7_000_000)), Jti::from_bytes(id(8_000_000)));
         let stand = Stand { subject: &known.0, sid: known.1, jti: known.2, epoch: 0 };

@@ -153,8 +153,8 @@ fn judge(revocations: Vec<Revocation>, cursor: Cursor, after: &Cursor, last: (u6
     match () {
         () if last < after.last || added < after.added => Changes::Gap(Gap::Lost),
         () if is_full && cursor.added < added => Changes::Next { revocations, cursor, more: true },
-        () if cursor.added != added => Changes::Gap(Gap::Trimmed),
-        () => Changes::Next { revocations, cursor: Cursor { last, ..cursor }, more: false },
+        () if (cursor.added, cursor.last) != (added, last) => Changes::Gap(Gap::Trimmed),
+        () => Changes::Next { revocations, cursor, more: false },
     }
 }
 

@@ -1,0 +1,378 @@
+//! `[revocation] mode = "replicated"`: requests are answered without asking the store, and what was revoked is refused
+//! all the same: at once by the gateway that revoked it, soon by the others, and by all of them whatever becomes of
+//! the store. Nobody else is refused because of it.
+
+use std::time::Duration;
+
+use portcullis_tests::{Builder, Client, Kind, Redis, Stack, Switch, eventually, on_both_stores};
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Gateways that know by themselves what was revoked, and believe it for half a second.
+fn stack(kind: Kind) -> Builder {
+    Stack::builder(kind)
+        .admin("token = { file = \"admin-token\" }")
+        .file("admin-token", ADMIN_TOKEN)
+        .extra("[revocation]\nmode = \"replicated\"\nmax_staleness = \"500ms\"\nstream_interval = \"100ms\"\n")
+}
+
+const ADMIN_TOKEN: &str = "qspMrHbzuXGrDObHC+l74s0J8S9FyGJk4AKaD2AQ6++sLNSN3aI3ndurkV64F3Hj";
+
+/// How often a gateway asked the store about a token.
+async fn asked(stack: &Stack) -> f64 {
+    let count = |outcome| format!(r#"portcullis_store_command_seconds_count{{command="check",outcome="{outcome}"}}"#);
+    stack.metric_everywhere(&count("ok")).await + stack.metric_everywhere(&count("error")).await
+}
+
+/// Waits until these clients' gateways answer without the store.
+async fn views_are_fresh(stack: &Stack, clients: &[&Client]) {
+    let fresh = || async {
+        let before = asked(stack).await;
+        for client in clients {
+            client.get("/echo/x").await;
+        }
+        asked(stack).await - before < 0.5
+    };
+    eventually("gateways know by themselves", fresh).await;
+}
+
+async fn status(client: &Client) -> u16 {
+    client.get("/echo/x").await.status
+}
+
+/// Waits until somebody is refused, who up to then passes or is told to come again.
+async fn until_refused(client: &Client) {
+    eventually("it is refused", || async {
+        let answer = client.get("/echo/x").await;
+        assert!(matches!(answer.status, 200 | 401 | 503), "{}", answer.problem());
+        answer.status == 401
+    })
+    .await;
+}
+
+/// Who must never pass again, and who must never be refused.
+struct Watch<'a> {
+    out: &'a [&'a Client],
+    known: &'a [&'a Client],
+}
+
+impl Watch<'_> {
+    /// Asks for all of them again and again until `over`.
+    async fn until<F: Future<Output = bool>>(&self, what: &str, mut over: impl FnMut() -> F) {
+        eventually(what, || {
+            let over = over();
+            async {
+                for client in self.out {
+                    let answer = client.get("/echo/x").await;
+                    assert!(matches!(answer.status, 401 | 503), "{what}: {} for who logged out", answer.status);
+                }
+                for client in self.known {
+                    let answer = client.get("/echo/x").await;
+                    assert!(matches!(answer.status, 200 | 503), "{what}: {}", answer.problem());
+                }
+                over.await
+            }
+        })
+        .await;
+    }
+}
+
+on_both_stores! {
+    async fn a_request_asks_the_store_nothing(kind: Kind) {
+        let stack = stack(kind).start().await;
+        let alice = stack.login("alice").await;
+        views_are_fresh(&stack, &[&alice]).await;
+        let count = async || {
+            let metrics = stack.admin().get("/metrics").await.body;
+            let begins = "portcullis_store_command_seconds_count";
+            // What is asked for all requests together.
+            let beside = ["\"changes\"", "\"ping\"", "\"keys\"", "\"standing\""];
+            let is_ours = |line: &&str| line.starts_with(begins) && !beside.iter().any(|word| line.contains(word));
+            let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+            metrics.lines().filter(is_ours).map(value).sum::<f64>()
+        };
+        let before = count().await;
+        for _ in 0..50 {
+            assert_eq!(status(&alice).await, 200);
+        }
+        assert!(count().await - before < 0.5);
+        assert_eq!(alice.get("/limited/x").await.status, 200);
+        assert!((count().await - before - 1.0).abs() < 0.5, "a limit that is counted exactly costs one");
+    }
+
+    async fn a_logout_holds_at_once_here_and_soon_on_other_gateways(kind: Kind) {
+        let mut stack = stack(kind).start().await;
+        let another = stack.another_gateway().await;
+        let bob = stack.login("bob").await;
+        let bob_elsewhere = another.with_access(&bob.access_token());
+        views_are_fresh(&stack, &[&bob, &bob_elsewhere]).await;
+        for scope in ["this", "all", "others"].into_iter().cycle().take(15) {
+            let phone = stack.login("alice").await;
+            let laptop = stack.login_again("alice").await;
+            let gone = match scope {
+                "this" => vec![&phone],
+                "all" => vec![&phone, &laptop],
+                _ => vec![&laptop],
+            };
+            assert_eq!(phone.logout(scope).await.status, 204);
+            for one in gone {
+                assert_eq!(one.get("/echo/x").await.reason(), "token_revoked", "{scope}: at once");
+                until_refused(&another.with_access(&one.access_token())).await;
+            }
+            assert_eq!(status(&bob).await, 200);
+            assert_eq!(status(&bob_elsewhere).await, 200);
+        }
+    }
+
+    async fn whatever_revokes_holds_at_once_here(kind: Kind) {
+        let caps = "[sessions]\nmax_per_user = 2\nwhen_full = \"evict_oldest\"\n";
+        let stack = stack(kind).extra(caps).start().await;
+        let evicted = stack.login("alice").await;
+        views_are_fresh(&stack, &[&evicted]).await;
+        stack.login_again("alice").await;
+        let mut third = stack.login_again("alice").await;
+        assert_eq!(evicted.get("/echo/x").await.reason(), "token_revoked", "evicted");
+
+        let stale = third.refresh_token();
+        for _ in 0..2 {
+            assert_eq!(third.refresh().await.status, 200);
+        }
+        assert_eq!(third.refresh_with(&stale).await.reason(), "refresh_reused");
+        assert_eq!(third.get("/echo/x").await.reason(), "token_revoked", "reused");
+
+        let bob = stack.login("bob").await;
+        let me = bob.get("/auth/me").await.json();
+        assert_eq!(status(&bob).await, 200);
+        let admin = |path: String| {
+            let admin = stack.admin();
+            async move {
+                let request = admin.request(Method::POST, &path).bearer_auth(ADMIN_TOKEN);
+                admin.send(request).await.status
+            }
+        };
+        let subject = me["sub"].as_str().unwrap_or_else(|| panic!("{me}"));
+        assert_eq!(admin(format!("/admin/v1/users/{subject}/disable")).await, 200);
+        assert_eq!(bob.get("/echo/x").await.reason(), "token_revoked", "disabled");
+        assert_eq!(admin(format!("/admin/v1/users/{subject}/enable")).await, 200);
+        let bob = stack.login_again("bob").await;
+        assert_eq!(status(&bob).await, 200, "enabled again");
+    }
+
+    async fn a_stream_ends_with_its_session_though_the_store_is_not_asked(kind: Kind) {
+        let mut stack = stack(kind).start().await;
+        let another = stack.another_gateway().await;
+        let alice = stack.login("alice").await;
+        let elsewhere = another.with_access(&alice.access_token());
+        views_are_fresh(&stack, &[&alice, &elsewhere]).await;
+        let mut tunnel = TcpStream::connect(stack.address()).await.unwrap();
+        let token = alice.access_token();
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+        let request = format!("GET /echo/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n{upgrade}\r\n");
+        tunnel.write_all(request.as_bytes()).await.unwrap();
+        let mut head = vec![0; 12];
+        tunnel.read_exact(&mut head).await.unwrap();
+        assert_eq!(head, b"HTTP/1.1 101");
+        let standing = r#"portcullis_store_command_seconds_count{command="standing",outcome="ok"}"#;
+        assert_eq!(elsewhere.logout("this").await.status, 204);
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(10), tunnel.read_to_end(&mut rest)).await.unwrap();
+        assert!(String::from_utf8_lossy(&rest).contains("session_revoked"));
+        assert!(stack.metric(standing).await < 1.5, "but for a look before the view was there");
+    }
+
+    async fn a_reload_puts_the_view_to_use_and_out_of_use(kind: Kind) {
+        let mut stack = stack(kind).start().await;
+        let alice = stack.login("alice").await;
+        views_are_fresh(&stack, &[&alice]).await;
+        let mode = |to: &'static str| {
+            move |toml: String| {
+                let (before, _) = toml.split_once("[revocation]").unwrap();
+                format!("{before}[revocation]\nmode = \"{to}\"\n")
+            }
+        };
+        stack.reload(mode("every_request")).await.unwrap();
+        let before = asked(&stack).await;
+        assert_eq!(status(&alice).await, 200);
+        assert!(asked(&stack).await - before > 0.5, "the store is asked again");
+        let bob = stack.login("bob").await;
+        bob.logout("this").await;
+        stack.reload(mode("replicated")).await.unwrap();
+        views_are_fresh(&stack, &[&alice]).await;
+        assert_eq!(bob.get("/echo/x").await.reason(), "token_revoked", "also what was revoked meanwhile");
+        assert_eq!(status(&alice).await, 200);
+    }
+}
+
+async fn ready(stack: &Stack) -> bool {
+    stack.admin().get("/readyz").await.status == 200
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_does_not_answer_is_stood_in_for_no_longer_than_the_bound() {
+    let stack = stack(Kind::Redis).impatient().start().await;
+    let (alice, bob) = (stack.login("alice").await, stack.login("bob").await);
+    views_are_fresh(&stack, &[&alice]).await;
+    assert_eq!(bob.logout("this").await.status, 204);
+    let redis = stack.redis.as_ref().unwrap();
+    for _ in 0..2 {
+        redis.stall();
+        let stalled = std::time::Instant::now();
+        assert_eq!(status(&alice).await, 200, "the view is fresh");
+        assert!(ready(&stack).await);
+        let watch = Watch { out: &[&bob], known: &[&alice] };
+        watch.until("nobody passes", || async { status(&alice).await == 503 }).await;
+        assert!(stalled.elapsed() > Duration::from_millis(300), "{:?}", stalled.elapsed());
+        assert_eq!(alice.get("/echo/x").await.reason(), "store_unavailable");
+        assert_eq!(bob.get("/echo/x").await.reason(), "token_revoked", "what is known is known");
+        assert_eq!(alice.get("/available/x").await.status, 200, "where the route says so, the signature is enough");
+        assert_eq!(bob.get("/available/x").await.status, 401);
+        eventually("not ready", || async { !ready(&stack).await }).await;
+        assert!(stack.metric("portcullis_revocation_asked_total").await > 0.5);
+        eventually("shown", || async { stack.metric("portcullis_revocation_staleness_seconds").await > 0.5 }).await;
+        redis.resume();
+        watch.until("who is known passes again", || async { status(&alice).await == 200 }).await;
+        views_are_fresh(&stack, &[&alice]).await;
+        eventually("ready", || async { ready(&stack).await }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_comes_back_empty_is_told_again_what_was_revoked() {
+    let mut stack = stack(Kind::Redis).impatient().start().await;
+    let (alice, carol, bob) = (stack.login("alice").await, stack.login("carol").await, stack.login("bob").await);
+    views_are_fresh(&stack, &[&bob]).await;
+    assert_eq!(alice.logout("this").await.status, 204);
+    assert_eq!(carol.logout("all").await.status, 204);
+    for is_long in [false, true] {
+        stack.redis.as_mut().unwrap().stop();
+        let watch = Watch { out: &[&alice, &carol], known: &[&bob] };
+        let how = if is_long { 503 } else { 200 };
+        watch.until("Redis is gone", || async { status(&bob).await == how }).await;
+        stack.redis.as_mut().unwrap().restart().await;
+        watch.until("and back", || async { status(&bob).await == 200 }).await;
+        views_are_fresh(&stack, &[&bob]).await;
+        let third = stack.another_gateway().await;
+        for gone in [&alice, &carol] {
+            assert_eq!(third.with_access(&gone.access_token()).get("/echo/x").await.reason(), "token_revoked");
+        }
+        assert_eq!(status(&third.with_access(&bob.access_token())).await, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flushed_redis_is_told_again_what_was_revoked() {
+    let mut stack = stack(Kind::Redis).start().await;
+    let (alice, bob) = (stack.login("alice").await, stack.login("bob").await);
+    views_are_fresh(&stack, &[&bob]).await;
+    assert_eq!(alice.logout("this").await.status, 204);
+    stack.redis.as_ref().unwrap().flush().await;
+    let lost = r#"portcullis_revocation_snapshots_total{cause="lost"}"#;
+    let watch = Watch { out: &[&alice], known: &[&bob] };
+    watch.until("noticed", || async { stack.metric(lost).await > 0.5 }).await;
+    let third = stack.another_gateway().await;
+    assert_eq!(third.with_access(&alice.access_token()).get("/echo/x").await.reason(), "token_revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_lost_a_logout_is_told_of_it_when_it_takes_over() {
+    let mut stack = stack(Kind::Redis).impatient().start().await;
+    let replica = Redis::start().await;
+    let switch = Switch::to(stack.redis.as_ref().unwrap().address()).await;
+    let (url, by_switch) = (stack.redis.as_ref().unwrap().url(), format!("redis://{}", switch.address()));
+    let gateway = stack.another_gateway_with(|toml| toml.replace(&url, &by_switch)).await;
+    let second = stack.another_gateway_with(|toml| toml.replace(&url, &by_switch)).await;
+    let (alice, bob) = (stack.login("alice").await, stack.login("bob").await);
+    let at = |gateway: &Client, who: &Client| gateway.with_access(&who.access_token());
+    let (alice_here, alice_there) = (at(&gateway, &alice), at(&second, &alice));
+    let (bob_here, bob_there) = (at(&gateway, &bob), at(&second, &bob));
+    views_are_fresh(&stack, &[&bob_here, &bob_there]).await;
+
+    replica.follow(stack.redis.as_ref().unwrap()).await;
+    replica.promote().await; // it hears of nothing that comes now
+    assert_eq!(alice_here.logout("this").await.status, 204);
+    until_refused(&alice_there).await;
+    let reconnected = r#"portcullis_revocation_snapshots_total{cause="reconnected"}"#;
+    let before = stack.metric_everywhere(reconnected).await;
+    switch.lead_to(replica.address());
+    stack.redis.as_mut().unwrap().stop();
+    let watch = Watch { out: &[&alice_here, &alice_there], known: &[&bob_here, &bob_there] };
+    let both = || async { stack.metric_everywhere(reconnected).await > before + 1.5 };
+    watch.until("failed over", both).await;
+    watch.until("well", || async { status(&bob_here).await == 200 && status(&bob_there).await == 200 }).await;
+    let third = stack.another_gateway_with(|toml| toml.replace(&url, &by_switch)).await;
+    assert_eq!(at(&third, &alice).get("/echo/x").await.reason(), "token_revoked");
+    let renewed = third.post("/auth/refresh", &json!({ "refresh_token": alice.refresh_token() })).await;
+    assert_eq!(renewed.reason(), "refresh_ended", "the session came back with the replica, and went again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_trimmed_while_a_gateway_was_cut_off_is_known_to_it_all_the_same() {
+    let mut stack = stack(Kind::Redis).start().await;
+    let switch = Switch::to(stack.redis.as_ref().unwrap().address()).await;
+    let (url, by_switch) = (stack.redis.as_ref().unwrap().url(), format!("redis://{}", switch.address()));
+    let gateway = stack.another_gateway_with(|toml| toml.replace(&url, &by_switch)).await;
+    let bob = stack.login("bob").await;
+    let bob_there = gateway.with_access(&bob.access_token());
+    for is_cut in [false, true] {
+        let alice = stack.login("alice").await;
+        let alice_there = gateway.with_access(&alice.access_token());
+        views_are_fresh(&stack, &[&bob, &bob_there]).await;
+        assert_eq!(status(&alice_there).await, 200);
+        if is_cut {
+            switch.cut()
+        } else {
+            switch.hold(true)
+        }
+        assert_eq!(alice.logout("this").await.status, 204);
+        let redis = stack.redis.as_ref().unwrap();
+        redis.command(&["XTRIM", "portcullis:{0}:revocations", "MAXLEN", "0"]).await.unwrap();
+        if is_cut {
+            switch.lead_to(redis.address())
+        } else {
+            switch.hold(false)
+        }
+        until_refused(&alice_there).await;
+        let watch = Watch { out: &[&alice, &alice_there], known: &[&bob, &bob_there] };
+        let cause = if is_cut { "reconnected" } else { "trimmed" };
+        let line = format!(r#"portcullis_revocation_snapshots_total{{cause="{cause}"}}"#);
+        watch.until(cause, || async { stack.metric_everywhere(&line).await > 0.5 }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_while_redis_is_gone_holds_here_and_everywhere_when_it_is_back() {
+    let mut stack = stack(Kind::Redis).impatient().start().await;
+    let (alice, bob) = (stack.login("alice").await, stack.login("bob").await);
+    views_are_fresh(&stack, &[&bob]).await;
+    stack.redis.as_ref().unwrap().stall();
+    assert_eq!(alice.logout("this").await.reason(), "store_unavailable", "it is not known everywhere");
+    assert_eq!(alice.get("/echo/x").await.reason(), "token_revoked", "but here");
+    stack.redis.as_ref().unwrap().resume();
+    let owed = r#"portcullis_revocation_snapshots_total{cause="owed"}"#;
+    let watch = Watch { out: &[&alice], known: &[&bob] };
+    watch.until("told", || async { stack.metric(owed).await > 0.5 }).await;
+    let third = stack.another_gateway().await;
+    assert_eq!(third.with_access(&alice.access_token()).get("/echo/x").await.reason(), "token_revoked");
+    assert_eq!(alice.refresh_with(&alice.refresh_token()).await.reason(), "refresh_ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_steps_neither_lets_in_nor_keeps_out() {
+    let stack = stack(Kind::Redis).start().await;
+    let (alice, mut bob) = (stack.login("alice").await, stack.login("bob").await);
+    views_are_fresh(&stack, &[&bob]).await;
+    assert_eq!(alice.logout("this").await.status, 204);
+    for step in [Duration::from_secs(1), Duration::from_mins(5), Duration::from_mins(8)] {
+        stack.clock.advance(step);
+        assert_eq!(alice.get("/echo/x").await.reason(), "token_revoked", "{step:?}");
+        assert_eq!(status(&bob).await, 200, "{step:?}");
+    }
+    stack.clock.advance(Duration::from_mins(30));
+    assert_eq!(alice.get("/echo/x").await.reason(), "token_expired");
+    assert_eq!(bob.refresh().await.status, 200);
+    let before = asked(&stack).await;
+    assert_eq!(status(&bob).await, 200);
+    assert!(asked(&stack).await - before < 0.5, "how old the view is has nothing to do with the clock");
+}
