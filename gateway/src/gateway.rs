@@ -1,8 +1,8 @@
 //! THE JOURNEY: what happens to a request, in order. Everything here decides; nothing here computes.
 //!
-//! The engine calls the methods of [`ProxyHttp`] from the top: read it safely, `admit` it, pick
-//! a server, assert who is calling, send the answer back, write one line. Without a [`Permit`] there is no
-//! way past `request_filter`.
+//! The engine calls the methods of [`ProxyHttp`] from the top: read it safely, [`admit`] it, pick
+//! a server, assert who is calling, send the answer back, write one line. Without a [`crate::policy::Permit`] there is
+//! no way past `request_filter`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
@@ -21,19 +22,15 @@ use crate::clock::Clock;
 use crate::config::Transport;
 use crate::connection::entrance::Entrance;
 use crate::identity::{self, Assertion};
-use crate::inbound::Inbound;
 use crate::inbound::client::Origin;
 use crate::journey::Journey;
-use crate::limiter::Uncounted;
 use crate::metrics::Metrics;
-use crate::overload::{Full, Rank};
-use crate::policy::{Permit, Policy};
-use crate::problem::Denied;
-use crate::routing::{Endpoint, Found, Target};
+use crate::routing::Target;
 use crate::session::revoker::Revoker;
 use crate::streams::Streams;
 use crate::telemetry::AccessLog;
 
+pub mod admit;
 pub mod body;
 pub mod exchange;
 mod failure;
@@ -44,6 +41,7 @@ mod record;
 mod secured;
 pub mod snapshot;
 
+use admit::{Asked, Noted};
 use body::Body;
 pub use record::Owed;
 use snapshot::Snapshot;
@@ -96,13 +94,20 @@ impl Gateway {
                 Err(malformed) => self.refuse(session, journey, &malformed.into()).await,
             };
         }
-        if let Err(denied) = Self::enter(&request, journey) {
-            return self.refuse(session, journey, &denied).await;
+        match admit::enter(&journey.snapshot, &request) {
+            Ok(place) => journey.place = Some(place),
+            Err(denied) => return self.refuse(session, journey, &denied).await,
         }
         if let Some(reply) = self.preflight(&request, journey) {
             return exchange::answer(session, journey, reply).await.map(|()| ANSWERED);
         }
-        let permit = match self.admit(&request, journey).await {
+        let Journey { snapshot, now, reading, place, route, outgoing, .. } = &mut *journey;
+        let asked = Asked { snapshot, request: &request, now: *now, place: place.as_ref() };
+        let admitted = match *reading {
+            Ok(()) => admit::admit(asked, Noted { route, outgoing }).await,
+            Err(malformed) => Err(malformed.into()),
+        };
+        let permit = match admitted {
             Ok(permit) => permit,
             Err(denied) => return self.refuse(session, journey, &denied).await,
         };
@@ -118,43 +123,6 @@ impl Gateway {
             }
         }
     }
-
-    /// Whether a request may pass. Cheapest refusal first: an unknown route costs nothing, and the store is
-    /// asked only about a token whose signature and dates already hold.
-    async fn admit(&self, request: &Inbound<'_>, journey: &mut Journey) -> Result<Permit, Denied> {
-        journey.reading?;
-        let snapshot = Arc::clone(&journey.snapshot);
-        let route = match snapshot.routes.find(request.host, request.path, request.method) {
-            Found::Route(route) => route,
-            Found::OtherMethods(allowed) => return Err(Denied::MethodNotAllowed { allowed }),
-            Found::Ambiguous(oddity) => return Err(oddity.refusal().into()),
-            Found::Nothing => return Err(Denied::NoRoute),
-        };
-        journey.route = Some(Arc::clone(route)); // So that refusals are labelled too, and pages can read them.
-        journey.outgoing.sharing = route.cors.as_ref().map(|cors| cors.answer(request.headers));
-        body::declared(request.headers, route)?;
-        let uncounted = match route.target {
-            Target::Endpoint(Endpoint::Login | Endpoint::SignIn) => Uncounted::Refuse,
-            Target::Endpoint(_) | Target::Upstream { .. } => Uncounted::CountLocally,
-        };
-        let readings = &mut journey.outgoing.readings;
-        snapshot.limiter.take_by_sender(route, request.client, uncounted, journey.now, readings).await?;
-        let caller = snapshot.auth.identify(route, request, journey.now, &mut journey.outgoing).await?;
-        let may_stay = journey.place.as_ref().is_none_or(|place| snapshot.requests.lets_stay(place));
-        if caller.known().is_none() && !may_stay {
-            return Err(Denied::Overloaded(Full::Gateway));
-        }
-        Policy::permit(route, caller)
-    }
-
-    /// Has the request take its place before anything is done for it. One that brings no token is a stranger's, for whom
-    /// not all places are; one that brings a bad one is found out soon.
-    fn enter(request: &Inbound<'_>, journey: &mut Journey) -> Result<(), Denied> {
-        let Snapshot { auth, requests, .. } = &*journey.snapshot;
-        let rank = if auth.are_approached_by(request.headers) { Rank::Known } else { Rank::Stranger };
-        journey.place = Some(requests.enter(rank).ok_or(Denied::Overloaded(Full::Gateway))?);
-        Ok(())
-    }
 }
 
 #[async_trait]
@@ -165,6 +133,10 @@ impl ProxyHttp for Gateway {
     fn new_ctx(&self) -> Journey {
         Journey::begin(self.current.load_full(), self.clock.now(), self.metrics.in_flight())
     }
+
+    /// None: answers are passed on as they are, and the engine's own one, which compresses, costs something even if it
+    /// does nothing.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     /// Reads the request safely: where it comes from, and in one way only.
     async fn early_request_filter(&self, session: &mut Session, journey: &mut Journey) -> Result<()> {

@@ -2,6 +2,7 @@
 //! dropped, however it is spelt, and only then are ours set from the [`Permit`]: what was checked is exactly what is sent.
 //! Runs on the engine's own copy of the request, after hop-by-hop headers were removed, once per attempt.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
@@ -55,6 +56,17 @@ fn subject_value(subject: &Subject) -> HeaderValue {
     HeaderValue::from_str(subject.as_str()).expect("a subject is visible ASCII")
 }
 
+/// `roles`, parted by commas; nothing if there are none.
+fn joined(roles: &BTreeSet<Role>) -> Option<String> {
+    let mut roles = roles.iter().map(Role::as_str);
+    let mut joined = roles.next()?.to_owned();
+    for role in roles {
+        joined.push(',');
+        joined.push_str(role);
+    }
+    Some(joined)
+}
+
 /// Drops every alias of a managed header from `request`, then sets ours.
 pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<(), Box<Error>> {
     let Assertion { permit, request_id, origin, authority, pool_headers, .. } = assertion;
@@ -67,10 +79,9 @@ pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<
     }
     if let Some(known) = permit.caller().known() {
         request.insert_header(X_USER_ID, subject_value(&known.subject))?;
-        request.insert_header(X_SESSION_ID, known.sid.to_string())?;
-        let roles: Vec<&str> = known.grants.roles.iter().map(Role::as_str).collect();
-        if !roles.is_empty() {
-            request.insert_header(X_USER_ROLES, roles.join(","))?;
+        request.insert_header(X_SESSION_ID, &known.sid.text()[..])?;
+        if let Some(roles) = joined(&known.grants.roles) {
+            request.insert_header(X_USER_ROLES, roles)?;
         }
     }
     request.insert_header("x-request-id", request_id.as_str())?;

@@ -256,6 +256,13 @@ impl SessionId {
         &self.0
     }
 
+    /// Its base64url, which is visible ASCII.
+    pub fn text(&self) -> [u8; 22] {
+        let mut text = [0; 22];
+        URL_SAFE_NO_PAD.encode_slice(self.0, &mut text).expect("16 bytes are 22 characters");
+        text
+    }
+
     /// Where its keys live.
     pub const fn partition(&self) -> Partition {
         Partition(self.0[0])
@@ -345,6 +352,7 @@ mod tests {
     fn an_id_has_one_spelling_only() {
         let sid = SessionId::from_bytes([0xff; 16]).to_string();
         assert_eq!(sid.len(), 22);
+        assert_eq!(SessionId::from_bytes([0xff; 16]).text(), sid.as_bytes());
         let other_trailing_bits = format!("{}x", &sid[..21]);
         assert_eq!(SessionId::parse(&other_trailing_bits), Err(IdError::Malformed));
         assert_eq!(SessionId::parse(&format!("{sid}=")), Err(IdError::Malformed));

@@ -2,7 +2,6 @@
 //! it can't. Decisions become `RateLimit` headers and refusals here; the arithmetic is `limit.rs`.
 //! Nothing here decides what a limit's loss means for a login, which fails closed.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::clock::Timestamp;
+use crate::decimal;
 use crate::ids::{LimitId, Subject};
 use crate::limit::{Accuracy, Decision, Limit, LimitBy, Quota};
 use crate::metrics::{LimitOutcome, Metrics};
@@ -25,6 +25,9 @@ mod whom;
 use leases::Leases;
 pub use local::LocalCounts;
 pub use whom::{Subscriber, Whom};
+
+/// What most fields of one or two limits fit into.
+const USUAL_FIELD: usize = 64;
 
 /// What a limit said of this request, for its headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,16 +215,33 @@ pub fn address_prefix(address: IpAddr) -> String {
 /// GCRA in these terms: a quota `q` of the burst, refilled over a window of `w` seconds; `r` remain now,
 /// and all are there again in `t` seconds.
 pub fn headers(readings: &[Reading]) -> Option<(HeaderValue, HeaderValue)> {
-    let (mut limits, mut policies) = (String::new(), String::new());
-    for Reading { limit, quota, decision } in readings {
-        let part = if limits.is_empty() { "" } else { ", " };
-        let reset = decision.reset.as_millis().div_ceil(1000);
-        let window = quota.window().as_millis().div_ceil(1000).max(1);
-        let _ = write!(limits, "{part}\"{limit}\";r={};t={reset}", decision.remaining);
-        let _ = write!(policies, "{part}\"{limit}\";q={};w={window}", quota.burst());
+    if readings.is_empty() {
+        return None;
     }
-    let value = |text: String| HeaderValue::from_str(&text).ok();
-    if readings.is_empty() { None } else { value(limits).zip(value(policies)) }
+    let (mut limits, mut policies) = (Vec::with_capacity(USUAL_FIELD), Vec::with_capacity(USUAL_FIELD));
+    for Reading { limit, quota, decision } in readings {
+        let window = seconds(quota.window()).max(1);
+        member(&mut limits, limit, [(b'r', u64::from(decision.remaining)), (b't', seconds(decision.reset))]);
+        member(&mut policies, limit, [(b'q', u64::from(quota.burst())), (b'w', window)]);
+    }
+    let value = |text: Vec<u8>| HeaderValue::try_from(text).ok();
+    value(limits).zip(value(policies))
+}
+
+/// Appends a member and its parameters to a list (RFC 9651 §3.1).
+fn member(list: &mut Vec<u8>, limit: &LimitId, parameters: [(u8, u64); 2]) {
+    list.extend_from_slice(if list.is_empty() { b"\"" } else { b", \"" });
+    list.extend_from_slice(limit.as_str().as_bytes());
+    list.push(b'"');
+    for (name, value) in parameters {
+        list.extend_from_slice(&[b';', name, b'=']);
+        decimal::push(list, value);
+    }
+}
+
+/// Seconds, of which one that has begun counts, but not less than a millisecond of it.
+fn seconds(span: Duration) -> u64 {
+    span.as_secs().saturating_add(u64::from(span.subsec_millis() > 0))
 }
 
 #[cfg(test)]

@@ -260,14 +260,15 @@ impl RouteTable {
     }
 
     fn match_exactly(&self, host: &str, path: &str, method: &Method) -> Found<'_> {
-        let mut others = Vec::new();
-        for route in self.routes.iter().filter(|route| route.host.matches(host) && route.path.matches(path)) {
-            match &route.methods {
-                methods if methods.contain(method) => return Found::Route(route),
-                Methods::Only(methods) => others.extend(methods.iter().cloned()),
-                Methods::Any => {}
-            }
+        let matching = || self.routes.iter().filter(|route| route.host.matches(host) && route.path.matches(path));
+        if let Some(route) = matching().find(|route| route.methods.contain(method)) {
+            return Found::Route(route);
         }
+        let others = matching().filter_map(|route| match &route.methods {
+            Methods::Only(methods) => Some(methods),
+            Methods::Any => None,
+        });
+        let others: Vec<Method> = others.flatten().cloned().collect();
         if others.is_empty() { Found::Nothing } else { Found::OtherMethods(distinct(others)) }
     }
 

@@ -65,10 +65,17 @@ fn only_the_redis_store_names_its_client() {
 
 #[test]
 fn deciding_names_no_engine() {
-    let deciding = ["auth", "limiter", "inbound", "session/", "store", "problem", "reply", "config"];
+    let deciding =
+        ["auth", "limiter", "inbound", "session/", "store", "problem", "reply", "config", "outgoing", "gateway/admit"];
     for file in naming(&["pingora"]) {
         assert!(!deciding.iter().any(|start| file.starts_with(start)), "{file} names the engine");
     }
+}
+
+#[test]
+fn whoever_admits_knows_no_engine_and_not_what_it_carries_along() {
+    let named = naming(&["pingora", "Session", "RequestHeader", "Journey", "async_trait"]);
+    assert!(!named.contains(&"gateway/admit.rs".to_owned()), "another engine could not ask it");
 }
 
 #[test]
