@@ -5,20 +5,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pingora::apps::HttpServerOptions;
-use pingora::proxy::{HttpProxy, http_proxy};
-use pingora::server::configuration::ServerConf;
 use thiserror::Error;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::{AdminParts, AdminServer, Api, Readiness};
-use crate::auth::keyring::{self, Keyring, KeyringError};
+use crate::auth::keyring::{Keyring, KeyringError};
 use crate::clock::Clock;
 use crate::config::{Config, Listener, StoreConfig};
 use crate::connection::PATIENCE;
@@ -38,21 +34,12 @@ use crate::store::measured::Measured;
 use crate::store::redis::RedisStore;
 use crate::store::{Store, StoreError};
 use crate::streams::{Cause, Streams};
-use crate::telemetry::{AccessLog, Lost};
+use crate::telemetry::AccessLog;
 use crate::webhook::Webhook;
 
 mod background;
+mod engine;
 
-/// How often the view of revocations is looked at.
-const VIEW: Duration = Duration::from_secs(1);
-/// How often the store is asked whether it works.
-const PING: Duration = Duration::from_secs(1);
-/// How often lost log lines are counted.
-const LOGS: Duration = Duration::from_secs(1);
-/// How often the cache of tokens is measured.
-const TOKENS: Duration = Duration::from_secs(1);
-/// How soon keys are asked for again while there are none.
-const KEYS_RETRY: Duration = Duration::from_millis(250);
 /// Why a gateway can't start, or can't take another configuration.
 #[derive(Debug, Error)]
 pub enum AppError {
@@ -72,6 +59,9 @@ pub enum AppError {
         /// Why.
         why: std::io::Error,
     },
+    /// The threads that serve connections can't be had.
+    #[error("the workers can't be started: {0}")]
+    Workers(std::io::Error),
     /// The new configuration changes what only a restart can.
     #[error("restart required: {0} can't change while the gateway runs")]
     RestartRequired(&'static str),
@@ -128,11 +118,11 @@ impl App {
             current: Arc::clone(&current),
             clock: clock.clone(),
             metrics: Arc::clone(&metrics),
-            access: access.clone(),
+            access,
             streams: Arc::clone(&streams),
             revoker: Arc::clone(&revoker),
         };
-        let acceptor = Acceptor::new(engine(gateway), Arc::clone(&current), Arc::clone(&metrics), access);
+        let acceptor = engine::acceptor(&config, &gateway, &background).map_err(AppError::Workers)?;
         let mut addresses = BTreeMap::new();
         let mut tls = BTreeMap::new();
         for listener in &config.listeners {
@@ -160,13 +150,7 @@ impl App {
             revoker,
             background,
         };
-        app.watch_store();
-        app.follow_revocations();
-        app.renew_keys();
-        app.watch_tokens();
-        app.watch_streams();
-        app.tidy_limits();
-        app.watch_certificates();
+        app.watch();
         Ok(app)
     }
 
@@ -210,6 +194,7 @@ impl App {
             ("[admin]", config.admin.address == self.config.admin.address),
             ("[store]", config.store == self.config.store),
             ("[telemetry]", config.telemetry == self.config.telemetry),
+            ("[process]", config.process == self.config.process),
         ];
         if let Some((section, _)) = fixed.into_iter().find(|(_, same)| !same) {
             return Err(AppError::RestartRequired(section));
@@ -238,137 +223,6 @@ impl App {
         self.background.cancel();
         self.admin.stop().await;
         drained && revoked
-    }
-
-    /// Keeps counting the log lines that are lost.
-    pub fn watch_logs(&self, lost: Lost) {
-        let metrics = Arc::clone(&self.lasting.metrics);
-        self.every(Duration::ZERO, move || {
-            metrics.log_lines_lost(lost.lines());
-            std::future::ready(LOGS)
-        });
-    }
-
-    /// Keeps asking the store whether it works.
-    fn watch_store(&self) {
-        let (store, readiness) = (Arc::clone(&self.lasting.store), Arc::clone(&self.readiness));
-        let view = Arc::clone(self.lasting.follower.view());
-        let answered = Arc::new(AtomicBool::new(true));
-        self.every(Duration::ZERO, move || {
-            let (store, readiness) = (Arc::clone(&store), Arc::clone(&readiness));
-            let (view, answered) = (Arc::clone(&view), Arc::clone(&answered));
-            async move {
-                let answer = store.ping().await;
-                let was = answered.swap(answer.is_ok(), Ordering::Relaxed);
-                // A view that is fresh stands in for it.
-                readiness.store_answers(answer.is_ok() || view.is_fresh());
-                match answer {
-                    Ok(_) if !was => info!(target: "error", "the store answers"),
-                    Err(error) if was => warn!(target: "error", %error, "the store does not answer"),
-                    _ => {}
-                }
-                PING
-            }
-        });
-    }
-
-    /// Keeps the view of revocations up to date, if it is in use.
-    fn follow_revocations(&self) {
-        let (current, clock, follower) =
-            (Arc::clone(&self.current), self.clock.clone(), Arc::clone(&self.lasting.follower));
-        let terms = move || (current.load().auth.tokens.memory(), clock.now());
-        let (follow, tend, ended) = (Arc::clone(&follower), terms.clone(), self.background.clone());
-        self.every(Duration::ZERO, move || {
-            let (follower, terms, ended) = (Arc::clone(&follow), terms.clone(), ended.clone());
-            async move {
-                ended.run_until_cancelled(follower.run(terms)).await;
-                Duration::ZERO
-            }
-        });
-        self.every(Duration::ZERO, move || {
-            let (memory, now) = tend();
-            follower.tend(memory, now);
-            std::future::ready(VIEW)
-        });
-    }
-
-    /// Keeps telling how many tokens are known again.
-    fn watch_tokens(&self) {
-        let (current, metrics) = (Arc::clone(&self.current), Arc::clone(&self.lasting.metrics));
-        self.every(Duration::ZERO, move || {
-            let usage = current.load().auth.keyring.current().map(|keys| keys.verifier.usage());
-            metrics.tokens_kept(usage.unwrap_or_default());
-            std::future::ready(TOKENS)
-        });
-    }
-
-    /// Keeps looking for keys that were made elsewhere; while there are none at all, often.
-    fn renew_keys(&self) {
-        let (current, store, clock) = (Arc::clone(&self.current), Arc::clone(&self.lasting.store), self.clock.clone());
-        let readiness = Arc::clone(&self.readiness);
-        self.every(Duration::ZERO, move || {
-            let (snapshot, store, clock) = (current.load_full(), Arc::clone(&store), clock.clone());
-            let readiness = Arc::clone(&readiness);
-            async move {
-                let auth = &snapshot.auth;
-                if let Err(error) = auth.keyring.load(&*store, &auth.tokens, clock.now()).await {
-                    warn!(target: "error", %error, "keys could not be renewed");
-                }
-                let known = auth.keyring.current().is_ok();
-                readiness.keys_known(known);
-                if known { keyring::RELOAD } else { KEYS_RETRY }
-            }
-        });
-    }
-
-    /// Keeps asking the store whether open streams may go on.
-    fn watch_streams(&self) {
-        let (current, store, clock) = (Arc::clone(&self.current), Arc::clone(&self.lasting.store), self.clock.clone());
-        let streams = Arc::clone(&self.streams);
-        self.every(Duration::ZERO, move || {
-            let (snapshot, store, now) = (current.load_full(), Arc::clone(&store), clock.now());
-            let streams = Arc::clone(&streams);
-            async move {
-                streams.look(&*store, snapshot.auth.tokens.memory().access_life, now).await;
-                snapshot.stream_interval
-            }
-        });
-    }
-
-    /// Keeps giving back what was leased of limits and is not needed.
-    fn tidy_limits(&self) {
-        let (limiter, clock) = (Arc::clone(&self.lasting.limiter), self.clock.clone());
-        self.every(Duration::ZERO, move || {
-            let (limiter, now) = (Arc::clone(&limiter), clock.now());
-            async move {
-                limiter.tidy(now).await;
-                limiter::TIDY
-            }
-        });
-    }
-
-    /// Keeps looking for new certificates.
-    fn watch_certificates(&self) {
-        for tls in self.tls.values() {
-            let (tls, clock) = (Arc::clone(tls), self.clock.clone());
-            self.every(tls.check_interval, move || {
-                let (tls, clock) = (Arc::clone(&tls), clock.clone());
-                async move {
-                    let interval = tls.check_interval;
-                    // Whether it panicked is in the log; the next look comes anyway.
-                    let _ = tokio::task::spawn_blocking(move || tls.look_again(clock.now())).await;
-                    interval
-                }
-            });
-        }
-    }
-
-    /// Runs a step again and again, each time after as long as it says, until the app ends.
-    fn every<F>(&self, first: Duration, step: impl FnMut() -> F + Send + 'static)
-    where
-        F: Future<Output = Duration> + Send + 'static,
-    {
-        tokio::spawn(background::repeat(self.background.clone(), Arc::clone(&self.lasting.metrics), first, step));
     }
 }
 
@@ -425,21 +279,4 @@ fn tell_what_is_opened(config: &Config) {
         let accepts: Vec<String> = route.accept.iter().map(ToString::to_string).collect();
         warn!(target: "error", route = %route.id, accepts = accepts.join(","), "a route accepts paths that servers read differently");
     }
-}
-
-/// The engine around the gateway. It lets CONNECT through to us, who refuse it like anything else: its own refusal
-/// would name it, and have no reason.
-fn engine(gateway: Gateway) -> HttpProxy<Gateway> {
-    let mut options = HttpServerOptions::default();
-    options.allow_connect_method_proxying = true;
-    let mut proxy = http_proxy(&engine_terms(), gateway);
-    proxy.server_options = Some(options);
-    proxy
-}
-
-/// What the engine is told once; everything else it is told per request.
-fn engine_terms() -> Arc<ServerConf> {
-    let defaults = ServerConf::default();
-    // `max_retries` counts attempts, of which a pool has at most ten.
-    Arc::new(ServerConf { upstream_keepalive_pool_size: 512, max_retries: 10, ..defaults })
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +105,8 @@ pub struct Config {
     pub routes: Vec<Arc<Route>>,
     /// Who is told of what happens to sessions, if anybody.
     pub webhook: Option<WebhookTerms>,
+    /// What the process takes of the machine.
+    pub process: Process,
     /// Logs.
     pub telemetry: Telemetry,
     /// How the process ends.
@@ -216,6 +219,21 @@ pub enum LogFormat {
     Json,
     /// For people.
     Text,
+}
+
+/// What the process takes of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// How many threads serve connections, if that was said.
+    pub workers: Option<NonZeroUsize>,
+}
+
+impl Process {
+    /// How many threads serve connections: as many as the process may use cores, if nothing else was said.
+    pub fn workers(self) -> NonZeroUsize {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.workers.unwrap_or_else(cores)
+    }
 }
 
 /// How the process ends.

@@ -52,6 +52,7 @@ const ANSWERED: bool = true;
 const CONTINUE: bool = false;
 
 /// Every request passes here.
+#[derive(Clone)]
 pub struct Gateway {
     /// The configuration at work; swapped whole by a reload.
     pub current: Arc<ArcSwap<Snapshot>>,

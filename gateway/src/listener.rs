@@ -1,9 +1,10 @@
-//! Connections: accepted here, handed on to `http1` or `http2`, and let go in good order. An accept loop of our
-//! own, so that a port can be 0, an idle connection ends when we say so, and a shutdown waits for requests instead
-//! of for time. It decides nothing about a request.
+//! Connections: accepted here, handed to one of the `workers`, which serves them by `http1` or `http2`, and let go in good
+//! order. An accept loop of our own, so that a port can be 0, an idle connection ends when we say so, and a shutdown
+//! waits for requests instead of for time. It decides nothing about a request.
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +36,12 @@ mod http2;
 mod refusal;
 mod tls;
 mod transport;
+mod workers;
 
 use crowd::Crowd;
 pub use tls::Tls;
 use transport::{Transport, with_address};
+use workers::{Shared, Worker, Workers};
 
 /// How long accepting pauses when there are no file descriptors left: long enough for some to close.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -68,36 +71,32 @@ impl Deref for Terms {
     }
 }
 
-/// What connections are handed to, and how they end.
+/// What accepts connections, and how they end.
 #[derive(Clone)]
 pub struct Acceptor {
-    proxy: Arc<HttpProxy<Gateway>>,
+    workers: Arc<Workers>,
     current: Arc<ArcSwap<Snapshot>>,
     metrics: Arc<Metrics>,
-    access: AccessLog,
     connections: TaskTracker,
     stop: CancellationToken,
-    /// What the engine looks at before it keeps a connection.
     ending: watch::Sender<bool>,
 }
 
 impl Acceptor {
-    /// Hands connections to `proxy`; `current` tells which peers are proxies of ours.
+    /// Hands connections to so many workers, each with an engine that `proxy` makes; `current` tells which peers are
+    /// proxies of ours. Whatever is still served when `end` says so is cut off.
     pub fn new(
-        proxy: HttpProxy<Gateway>,
+        workers: NonZeroUsize,
+        proxy: impl Fn() -> HttpProxy<Gateway>,
         current: Arc<ArcSwap<Snapshot>>,
         metrics: Arc<Metrics>,
         access: AccessLog,
-    ) -> Self {
-        Self {
-            proxy: Arc::new(proxy),
-            current,
-            metrics,
-            access,
-            connections: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            ending: watch::Sender::new(false),
-        }
+        end: &CancellationToken,
+    ) -> io::Result<Self> {
+        let (stop, ending) = (end.child_token(), watch::Sender::new(false));
+        let shared = Shared { metrics: Arc::clone(&metrics), access, stop: stop.clone(), ending: ending.clone() };
+        let workers = Arc::new(Workers::start(workers, &shared, end, proxy)?);
+        Ok(Self { workers, current, metrics, connections: TaskTracker::new(), stop, ending })
     }
 
     /// Listens, and accepts until [`Acceptor::drain`]: the address, whose port may have been 0.
@@ -145,30 +144,17 @@ impl Acceptor {
         let trusted = self.current.load().trusted_proxies.iter().any(|net| net.contains(&address));
         match terms.crowd.enter((!trusted).then_some(address)) {
             Ok(place) => {
-                let (metrics, serving) =
-                    (Arc::clone(&self.metrics), self.clone().serve(stream, peer, place.streams(), Arc::clone(terms)));
-                self.connections.spawn(async move {
-                    let _place = place;
-                    panics::caught(serving).await.unwrap_or_else(|Panicked| metrics.panicked("connection"));
+                // Whoever serves it waits for it, too.
+                let Ok(stream) = stream.into_std() else { return };
+                let terms = Arc::clone(terms);
+                self.workers.idlest().take(&self.connections, |worker| async move {
+                    let _open = worker.metrics.connection_opened();
+                    let serving = worker.serve(stream, peer, place.streams(), &terms);
+                    panics::caught(serving).await.unwrap_or_else(|Panicked| worker.metrics.panicked("connection"));
+                    drop(place);
                 });
             }
             Err(full) => self.metrics.connection_refused(&terms.name, full.reason()),
-        }
-    }
-
-    /// Serves one connection to its end.
-    async fn serve(self, stream: TcpStream, peer: SocketAddr, room: Option<Room>, terms: Arc<Terms>) {
-        let _open = self.metrics.connection_opened();
-        let _ = stream.set_nodelay(true); // A connection that can't be tuned can still be served.
-        let stream = with_address(stream, peer);
-        let opened = match &terms.tls {
-            Some(tls) => self.stop.run_until_cancelled(tls.handshake(stream, peer)).await.flatten(),
-            None => in_plain(stream, &terms).await.ok(),
-        };
-        match opened {
-            Some((transport, Version::Http1)) => http1::serve(&self, transport, peer, &terms).await,
-            Some((transport, Version::Http2)) => http2::serve(&self, transport, room, &terms).await,
-            None => {} // It said nothing that we understand.
         }
     }
 
@@ -176,9 +162,30 @@ impl Acceptor {
     pub async fn drain(&self, deadline: Duration) -> bool {
         self.stop.cancel();
         self.ending.send_replace(true);
-        self.proxy.http_cleanup().await;
+        for worker in self.workers.iter() {
+            worker.proxy.http_cleanup().await;
+        }
         self.connections.close();
         timeout(deadline, self.connections.wait()).await.is_ok()
+    }
+}
+
+impl Worker {
+    /// Serves one connection to its end.
+    async fn serve(self: &Arc<Self>, stream: std::net::TcpStream, peer: SocketAddr, room: Option<Room>, terms: &Terms) {
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        let _ = stream.set_nodelay(true); // A connection that can't be tuned can still be served.
+        let stream = with_address(stream, peer);
+        let opened = match &terms.tls {
+            Some(tls) => self.stop.run_until_cancelled(Box::pin(tls.handshake(stream, peer))).await.flatten(),
+            None => in_plain(stream, terms).await.ok(),
+        };
+        // What is large and not always needed is on the heap: a connection that is idle keeps the rest of all this.
+        match opened {
+            Some((transport, Version::Http1)) => http1::serve(self, transport, peer, terms).await,
+            Some((transport, Version::Http2)) => Box::pin(http2::serve(self, transport, room, terms)).await,
+            None => {} // It said nothing that we understand.
+        }
     }
 }
 
@@ -187,7 +194,7 @@ impl Acceptor {
 async fn in_plain(mut stream: Box<L4Stream>, terms: &config::Listener) -> io::Result<(Transport, Version)> {
     let h2c = matches!(terms.transport, config::Transport::Plain { h2c: true });
     let is_http2 = h2c && timeout(terms.bounds.header_timeout, begins_http2(&mut stream)).await??;
-    Ok((Transport::Plain(stream), if is_http2 { Version::Http2 } else { Version::Http1 }))
+    Ok((Transport::plain(stream), if is_http2 { Version::Http2 } else { Version::Http1 }))
 }
 
 /// Whether the preface of HTTP/2 comes. No more is waited for than it takes to tell, and nothing is taken away.

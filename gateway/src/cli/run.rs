@@ -32,7 +32,8 @@ pub(super) fn run(path: &Path) -> Ending {
     };
     panics::log_them();
     descriptors::raise(&config.overload);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("portcullis").build() {
+    // Connections have workers of their own, if there is more than one; here is all the rest.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(&error);

@@ -105,6 +105,7 @@ const RENAMED: &[(&str, &[&str], &str)] = &[
         r#"write url = "embedded:data/portcullis.db" or { env = "REDIS_URL" }"#,
     ),
     ("store", &["password", "username"], "it belongs in the URL, given as url = { env = \"REDIS_URL\" }"),
+    ("process", &["threads", "worker_threads", "worker_processes", "cores", "cpus"], "write workers = 4"),
     ("telemetry", &["file", "path", "dir", "directory"], r#"write folder = "logs""#),
     ("shutdown", &["timeout", "grace", "grace_period", "drain"], r#"write deadline = "30s""#),
 ];

@@ -61,6 +61,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
     let pages =
         pages.and_then(|pages| pages.map(|pages| pages.finish(routes.as_deref().unwrap_or_default())).transpose());
     let webhook = top.optional("webhook", webhook::webhook);
+    let process = top.section("process", process::process);
     let telemetry = top.section("telemetry", process::telemetry);
     let shutdown = top.section("shutdown", process::shutdown);
     Ok(Config {
@@ -78,6 +79,7 @@ pub(super) fn config(top: &mut Table<'_>) -> Read<Config> {
         upstreams: upstreams?,
         routes: routes?,
         webhook: webhook?,
+        process: process?,
         telemetry: telemetry?,
         shutdown: shutdown?,
     })

@@ -3,21 +3,26 @@
 //! for is bounded here: an idle connection, a head, and how many requests there are. It relies on the engine to read
 //! bodies and to answer.
 
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::BytesMut;
 use pingora::apps::HttpServerApp as _;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, ReadBuf};
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::Terms;
 use super::refusal::Refused;
 use super::transport::Transport;
-use super::{Acceptor, Terms};
+use super::workers::Worker;
 use crate::config::Bounds;
 use crate::connection::entrance::Entrance;
 use crate::connection::{Connection, PATIENCE};
@@ -28,8 +33,8 @@ mod head;
 
 use head::Head;
 
-/// What most heads fit into.
-const USUAL_HEAD: usize = 2048;
+/// What most heads fit into, and a small body with them.
+const USUAL: usize = 4096;
 
 /// A head that was refused, and the bytes it came in.
 struct Unread {
@@ -39,20 +44,20 @@ struct Unread {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, peer: SocketAddr, terms: &Terms) {
+pub(super) async fn serve(worker: &Worker, transport: Transport, peer: SocketAddr, terms: &Terms) {
     let client = peer.ip().to_canonical();
     let entrance = Arc::new(Entrance::new(&terms.transport, terms.bounds.body));
     let Ok(connection) = Connection::new(transport, &entrance) else { return };
     let mut stream: Stream = Box::new(connection);
-    let ending = acceptor.ending.subscribe();
+    let ending = worker.ending.subscribe();
     for left in (0..terms.bounds.requests_per_connection).rev() {
         let is_first = left + 1 == terms.bounds.requests_per_connection;
-        let Some(first) = first_byte(&mut stream, is_first, acceptor, terms).await else { return };
+        let Some(first) = first_bytes(&mut stream, is_first, worker, terms).await else { return };
         let began = Instant::now();
         let bytes = match read_head(&mut stream, first, &terms.bounds).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return,
-            Err(unread) => return refuse(&unread, client, began, stream, acceptor, terms).await,
+            Err(unread) => return Box::pin(refuse(&unread, client, began, stream, worker, terms)).await,
         };
         let mut session = ServerSession::new_http1(stream);
         // All of it is there, so that the engine reads no head from the connection. It closes a connection on which
@@ -69,55 +74,77 @@ pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, peer: Socke
                 warn!(target: "error", listener, client = %peer.ip(), reason, "a stream did not end and was cut off");
                 return;
             }
-            reusable = acceptor.proxy.process_new_http(session, &ending) => reusable,
+            reusable = worker.proxy.process_new_http(session, &ending) => reusable,
         };
         let Some(reusable) = reusable else { return };
         (stream, _) = reusable.consume();
     }
 }
 
-/// Waits for a request to begin: its first byte, unless there is to be none. Until then there is no buffer.
-async fn first_byte(stream: &mut Stream, is_first: bool, acceptor: &Acceptor, terms: &Terms) -> Option<u8> {
+/// Waits for a request to begin: its first bytes, unless there are to be none.
+async fn first_bytes(stream: &mut Stream, is_first: bool, worker: &Worker, terms: &Terms) -> Option<BytesMut> {
     let patience = if is_first { terms.bounds.header_timeout } else { terms.keepalive };
     tokio::select! {
         biased;
-        byte = timeout(patience, stream.read_u8()) => byte.ok()?.ok(),
-        () = acceptor.stop.cancelled() => None,
+        bytes = timeout(patience, poll_fn(|cx| poll_bytes(stream, cx))) => bytes.ok().flatten(),
+        () = worker.stop.cancelled() => None,
         () = terms.crowd.pressed(), if !is_first => None,
     }
 }
 
-/// Reads a head that begins with `first`, and whatever came with it; nothing if the client is gone.
-async fn read_head(stream: &mut Stream, first: u8, bounds: &Bounds) -> Result<Option<BytesMut>, Unread> {
-    let mut bytes = BytesMut::with_capacity(USUAL_HEAD);
-    bytes.extend_from_slice(&[first]);
+/// What has come, if anything: an idle connection has no buffer.
+fn poll_bytes(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Option<BytesMut>> {
+    let mut bytes = [MaybeUninit::uninit(); USUAL];
+    let mut bytes = ReadBuf::uninit(&mut bytes);
+    let read = ready!(Pin::new(stream).poll_read(cx, &mut bytes));
+    Poll::Ready(read.ok().map(|()| BytesMut::from(bytes.filled())).filter(|bytes| !bytes.is_empty()))
+}
+
+/// Reads a head that begins with these bytes, and whatever came with it; nothing if the client is gone.
+async fn read_head(stream: &mut Stream, mut bytes: BytesMut, bounds: &Bounds) -> Result<Option<BytesMut>, Unread> {
     let mut head = Head::default();
-    let denied =
-        match timeout(bounds.header_timeout, fill(stream, &mut head, &mut bytes, bounds.max_header_bytes)).await {
-            Ok(Ok(whole)) => return Ok(whole.then_some(bytes)),
-            Ok(Err(malformed)) => malformed.into(),
-            Err(_) => Denied::HeadTimeout,
-        };
+    let denied = match judge(&mut head, &bytes, bounds.max_header_bytes) {
+        Ok(true) => return Ok(Some(bytes)),
+        Ok(false) => {
+            let rest = fill(stream, &mut head, &mut bytes, bounds.max_header_bytes);
+            match timeout(bounds.header_timeout, rest).await {
+                Ok(Ok(whole)) => return Ok(whole.then_some(bytes)),
+                Ok(Err(malformed)) => malformed.into(),
+                Err(_) => Denied::HeadTimeout,
+            }
+        }
+        Err(malformed) => malformed.into(),
+    };
     Err(Unread { denied, head, bytes })
 }
 
-/// Whether the head is whole; if not, the client is gone.
+/// Whether the head is whole once more has come; if not, the client is gone.
 async fn fill(stream: &mut Stream, head: &mut Head, bytes: &mut BytesMut, most: usize) -> Result<bool, Malformed> {
     loop {
-        match head.read(bytes)? {
-            Some(length) if length <= most => return Ok(true),
-            None if bytes.len() < most => {}
-            Some(_) | None => return Err(Malformed::HeadersTooLarge),
+        if bytes.capacity() == bytes.len() {
+            bytes.reserve(USUAL);
         }
         if !matches!(stream.read_buf(bytes).await, Ok(1..)) {
             return Ok(false);
         }
+        if judge(head, bytes, most)? {
+            return Ok(true);
+        }
     }
 }
 
-async fn refuse(unread: &Unread, client: IpAddr, began: Instant, stream: Stream, acceptor: &Acceptor, terms: &Terms) {
+/// Whether the head is whole; it must be no longer than `most`.
+fn judge(head: &mut Head, bytes: &[u8], most: usize) -> Result<bool, Malformed> {
+    match head.read(bytes)? {
+        Some(length) if length <= most => Ok(true),
+        None if bytes.len() < most => Ok(false),
+        Some(_) | None => Err(Malformed::HeadersTooLarge),
+    }
+}
+
+async fn refuse(unread: &Unread, client: IpAddr, began: Instant, stream: Stream, worker: &Worker, terms: &Terms) {
     let request = unread.head.method_and_path(&unread.bytes);
     Refused { client, request, hsts: terms.transport.hsts(), began }
-        .tell(&unread.denied, stream, &acceptor.metrics, &acceptor.access)
+        .tell(&unread.denied, stream, &worker.metrics, &worker.access)
         .await;
 }

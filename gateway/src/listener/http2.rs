@@ -14,8 +14,9 @@ use pingora::protocols::{Digest, GetSocketDigest as _, SocketDigest, Stream};
 use tokio::task::JoinSet;
 use tracing::info;
 
+use super::Terms;
 use super::transport::Transport;
-use super::{Acceptor, Terms};
+use super::workers::Worker;
 use crate::config;
 use crate::connection::PATIENCE;
 use crate::connection::entrance::Entrance;
@@ -40,9 +41,9 @@ const MAX_SEND_BUFFER: usize = 64 * 1024;
 type Connection = h2::server::Connection<Stream, bytes::Bytes>;
 
 /// Serves a connection to its end.
-pub(super) async fn serve(acceptor: &Acceptor, transport: Transport, room: Option<Room>, terms: &Terms) {
+pub(super) async fn serve(worker: &Arc<Worker>, transport: Transport, room: Option<Room>, terms: &Terms) {
     let (socket, transport) = (transport.get_socket_digest(), Metered::new(transport));
-    let visit = Visit { acceptor, terms, socket, room, meter: transport.meter() };
+    let visit = Visit { worker, terms, socket, room, meter: transport.meter() };
     let handshake = server::handshake(Box::new(transport), Some(limits(terms.bounds.max_header_bytes)));
     if let Ok(Ok(connection)) = tokio::time::timeout(terms.bounds.header_timeout, handshake).await {
         visit.serve(connection).await;
@@ -63,7 +64,7 @@ fn limits(max_header_bytes: usize) -> H2Options {
 
 /// A client that has come over HTTP/2.
 struct Visit<'a> {
-    acceptor: &'a Acceptor,
+    worker: &'a Arc<Worker>,
     terms: &'a Terms,
     socket: Option<Arc<SocketDigest>>,
     /// Where its requests find room, with those of its neighbours.
@@ -73,7 +74,7 @@ struct Visit<'a> {
 
 impl Visit<'_> {
     async fn serve(&self, mut connection: Connection) {
-        let mut ending = self.acceptor.ending.subscribe();
+        let mut ending = self.worker.ending.subscribe();
         let mut leaving = *ending.borrow();
         let mut streams = JoinSet::new();
         let mut conduct = Conduct::default();
@@ -92,7 +93,7 @@ impl Visit<'_> {
                         match self.place() {
                             Ok(place) => {
                                 let patience = Patience::of(self.terms);
-                                let answering = self.acceptor.clone().answer(session, entrance, patience);
+                                let answering = Arc::clone(self.worker).answer(session, entrance, patience);
                                 streams.spawn(async move {
                                     let _place = place;
                                     answering.await
@@ -136,7 +137,7 @@ impl Visit<'_> {
     /// Refuses a request, which its client may send again (RFC 9113 §8.7).
     fn refuse(&self, session: &mut HttpSession, full: Full) {
         session.shutdown_with_reason(Reason::REFUSED_STREAM);
-        self.acceptor.metrics.shed(full, "-");
+        self.worker.metrics.shed(full, "-");
     }
 
     fn digest(&self, entrance: &Arc<Entrance>) -> Result<Arc<Digest>> {
@@ -175,9 +176,9 @@ impl Patience {
     }
 }
 
-impl Acceptor {
+impl Worker {
     /// Answers one request: whether its client waited for the end. A fault of ours is not held against it.
-    async fn answer(self, session: HttpSession, entrance: Arc<Entrance>, patience: Patience) -> bool {
+    async fn answer(self: Arc<Self>, session: HttpSession, entrance: Arc<Entrance>, patience: Patience) -> bool {
         panics::caught(self.carry(session, &entrance, patience)).await.unwrap_or_else(|Panicked| {
             self.metrics.panicked("request");
             true

@@ -77,7 +77,7 @@ impl Tls {
             Ok(stream) => {
                 let is_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);
                 let version = if is_h2 { Version::Http2 } else { Version::Http1 };
-                Some((Transport::Tls(Box::new(stream)), version))
+                Some((Transport::tls(stream), version))
             }
             Err(why) => {
                 debug!(target: "error", listener = self.listener, client = %peer.ip(), why, "a TLS handshake failed");

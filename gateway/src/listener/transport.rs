@@ -20,13 +20,17 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+mod gathered;
+
+use gathered::Gathered;
+
 /// The bytes of one connection.
 #[derive(Debug)]
 pub(super) enum Transport {
     /// As they are.
-    Plain(Box<L4Stream>),
+    Plain(Gathered<Box<L4Stream>>),
     /// Inside TLS.
-    Tls(Box<TlsStream<L4Stream>>),
+    Tls(Gathered<Box<TlsStream<L4Stream>>>),
 }
 
 /// A connection as the engine wants it, which knows whose it is.
@@ -39,10 +43,20 @@ pub(super) fn with_address(stream: TcpStream, peer: SocketAddr) -> Box<L4Stream>
 }
 
 impl Transport {
+    /// Bytes as they are.
+    pub(super) fn plain(stream: Box<L4Stream>) -> Self {
+        Self::Plain(Gathered::new(stream))
+    }
+
+    /// Bytes inside TLS, once hands are shaken.
+    pub(super) fn tls(stream: TlsStream<L4Stream>) -> Self {
+        Self::Tls(Gathered::new(Box::new(stream)))
+    }
+
     fn socket(&self) -> &L4Stream {
         match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Plain(stream) => stream.get_ref(),
+            Self::Tls(stream) => stream.get_ref().get_ref().0,
         }
     }
 }
@@ -109,7 +123,7 @@ impl Shutdown for Transport {
 impl Peek for Transport {
     async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         match self {
-            Self::Plain(stream) => stream.try_peek(buffer).await,
+            Self::Plain(stream) => stream.get_mut().try_peek(buffer).await,
             Self::Tls(_) => Ok(false),
         }
     }

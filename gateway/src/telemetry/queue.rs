@@ -132,6 +132,7 @@ fn write_out<W: for<'w> MakeWriter<'w>>(messages: &Receiver<Message>, load: &Loa
             (told, told_at) = (lost, Some(Instant::now()));
         }
         if !in_haste && load.waiting.load(Ordering::Relaxed) < BATCH {
+            #[expect(clippy::disallowed_methods, reason = "a thread of its own gathers lines; nobody waits for it")]
             thread::sleep(GATHER);
         }
     }

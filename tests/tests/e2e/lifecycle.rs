@@ -24,9 +24,11 @@ async fn a_wrong_configuration_changes_nothing() {
         .reload(|toml| toml.replace("[admin]\naddress = \"127.0.0.1:0\"", "[admin]\naddress = \"127.0.0.1:1\""))
         .await;
     assert_eq!(restart.unwrap_err(), "restart required: [admin] can't change while the gateway runs");
+    let restart = stack.reload(|toml| toml + "\n[process]\nworkers = 7\n").await;
+    assert_eq!(restart.unwrap_err(), "restart required: [process] can't change while the gateway runs");
     assert_eq!(alice.get("/echo/x").await.status, 200);
     let refused = stack.metric(r#"portcullis_config_reloads_total{outcome="refused"}"#).await;
-    assert!((refused - 1.0).abs() < f64::EPSILON, "{refused}");
+    assert!((refused - 2.0).abs() < f64::EPSILON, "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,3 +37,4 @@ mod streams;
 mod tls;
 mod tokens;
 mod webhook;
+mod workers;

@@ -93,6 +93,11 @@ impl Stand {
         self.address.parse().unwrap()
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.gateway.id().unwrap()
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -107,7 +112,7 @@ impl Stand {
     }
 
     fn signal(&self, signal: &str) {
-        let id = self.gateway.id().unwrap().to_string();
+        let id = self.process().to_string();
         assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 

@@ -1,16 +1,28 @@
-//! `[telemetry]` and `[shutdown]`: what the process writes and how it ends. Folders are named here and
-//! opened by whoever writes to them; nothing here touches the disk.
+//! `[process]`, `[telemetry]` and `[shutdown]`: what the process takes, what it writes and how it ends. Folders are
+//! named here and opened by whoever writes to them; nothing here touches the disk.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::Level;
 
 use crate::config::reader::{Read, Table, Value};
-use crate::config::{LogFormat, Shutdown, Telemetry, values};
+use crate::config::{LogFormat, Process, Shutdown, Telemetry, values};
 
+const MOST_WORKERS: u32 = 1024;
 const NOTICE: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Reads `[process]`.
+pub(super) fn process(table: &mut Table<'_>) -> Read<Process> {
+    Ok(Process { workers: table.optional("workers", workers)? })
+}
+
+fn workers(value: &Value<'_>) -> Read<NonZeroUsize> {
+    let number = value.number(1..=MOST_WORKERS)?;
+    Ok(usize::try_from(number).ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN))
+}
 
 /// Reads `[telemetry]`.
 pub(super) fn telemetry(table: &mut Table<'_>) -> Read<Telemetry> {
