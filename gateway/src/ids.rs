@@ -183,8 +183,10 @@ fn unlike_any_other() -> [u8; 10] {
         STATE.set([a.rotate_left(49) ^ mixed ^ (mixed << 21), mixed.rotate_left(28)]);
         a.wrapping_add(b).rotate_left(17).wrapping_add(a).to_le_bytes()
     };
-    let ([a, b, c, d, e, f, g, h], [i, j, ..]) = (next(), next());
-    [a, b, c, d, e, f, g, h, i, j]
+    let mut bytes = [0; 10];
+    bytes[..8].copy_from_slice(&next());
+    bytes[8..].copy_from_slice(&next()[..2]);
+    bytes
 }
 
 /// Fresh random bytes from the system's generator.
