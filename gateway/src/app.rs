@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -20,7 +19,7 @@ use crate::config::{Config, Listener, StoreConfig};
 use crate::connection::PATIENCE;
 use crate::gateway::Gateway;
 use crate::gateway::snapshot::{Lasting, Snapshot};
-use crate::limiter::{self, Limiter};
+use crate::limiter::Limiter;
 use crate::listener::{Acceptor, Tls};
 use crate::metrics::{Metrics, ReloadOutcome};
 use crate::revocation::follower::Follower;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use portcullis::app::App;
 use portcullis::clock::Clock;
+use portcullis::telemetry::AccessLog;
 use portcullis_tests::Redis;
 use portcullis_tests::bench::times::{Times, load};
 use portcullis_tests::bench::upstream;
@@ -118,7 +119,7 @@ impl Bench {
 
 async fn start(toml: &str) -> Result<App, Wrong> {
     let config = portcullis::config::parse(toml, "gateway.toml", "".as_ref(), &|_| None);
-    let app = App::start(config.map_err(|why| why.to_string())?, Clock::system()).await;
+    let app = App::start(config.map_err(|why| why.to_string())?, Clock::system(), AccessLog::nowhere()).await;
     app.map_err(|why| why.to_string())
 }
 

@@ -285,22 +285,22 @@ async fn a_replica_that_lost_a_logout_is_told_of_it_when_it_takes_over() {
     let second = stack.another_gateway_with(|toml| toml.replace(&url, &by_switch)).await;
     let (alice, bob) = (stack.login("alice").await, stack.login("bob").await);
     let at = |gateway: &Client, who: &Client| gateway.with_access(&who.access_token());
-    let (alice_here, alice_there) = (at(&gateway, &alice), at(&second, &alice));
-    let (bob_here, bob_there) = (at(&gateway, &bob), at(&second, &bob));
-    views_are_fresh(&stack, &[&bob_here, &bob_there]).await;
+    let (alice_with_one, alice_elsewhere) = (at(&gateway, &alice), at(&second, &alice));
+    let (bob_with_one, bob_elsewhere) = (at(&gateway, &bob), at(&second, &bob));
+    views_are_fresh(&stack, &[&bob_with_one, &bob_elsewhere]).await;
 
     replica.follow(stack.redis.as_ref().unwrap()).await;
     replica.promote().await; // it hears of nothing that comes now
-    assert_eq!(alice_here.logout("this").await.status, 204);
-    until_refused(&alice_there).await;
+    assert_eq!(alice_with_one.logout("this").await.status, 204);
+    until_refused(&alice_elsewhere).await;
     let reconnected = r#"portcullis_revocation_snapshots_total{cause="reconnected"}"#;
     let before = stack.metric_everywhere(reconnected).await;
     switch.lead_to(replica.address());
     stack.redis.as_mut().unwrap().stop();
-    let watch = Watch { out: &[&alice_here, &alice_there], known: &[&bob_here, &bob_there] };
+    let watch = Watch { out: &[&alice_with_one, &alice_elsewhere], known: &[&bob_with_one, &bob_elsewhere] };
     let both = || async { stack.metric_everywhere(reconnected).await > before + 1.5 };
     watch.until("failed over", both).await;
-    watch.until("well", || async { status(&bob_here).await == 200 && status(&bob_there).await == 200 }).await;
+    watch.until("well", || async { status(&bob_with_one).await == 200 && status(&bob_elsewhere).await == 200 }).await;
     let third = stack.another_gateway_with(|toml| toml.replace(&url, &by_switch)).await;
     assert_eq!(at(&third, &alice).get("/echo/x").await.reason(), "token_revoked");
     let renewed = third.post("/auth/refresh", &json!({ "refresh_token": alice.refresh_token() })).await;
@@ -321,17 +321,17 @@ async fn what_was_trimmed_while_a_gateway_was_cut_off_is_known_to_it_all_the_sam
         views_are_fresh(&stack, &[&bob, &bob_there]).await;
         assert_eq!(status(&alice_there).await, 200);
         if is_cut {
-            switch.cut()
+            switch.cut();
         } else {
-            switch.hold(true)
+            switch.hold(true);
         }
         assert_eq!(alice.logout("this").await.status, 204);
         let redis = stack.redis.as_ref().unwrap();
         redis.command(&["XTRIM", "portcullis:{0}:revocations", "MAXLEN", "0"]).await.unwrap();
         if is_cut {
-            switch.lead_to(redis.address())
+            switch.lead_to(redis.address());
         } else {
-            switch.hold(false)
+            switch.hold(false);
         }
         until_refused(&alice_there).await;
         let watch = Watch { out: &[&alice, &alice_there], known: &[&bob, &bob_there] };

@@ -105,7 +105,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
             if this.waiting.capacity() == 0 {
                 this.waiting.reserve(more.max(USUAL));
             }
-            pieces.iter().for_each(|piece| this.waiting.extend_from_slice(piece));
+            for piece in pieces {
+                this.waiting.extend_from_slice(piece);
+            }
             return Poll::Ready(Ok(more));
         }
         if this.waiting.is_empty() {

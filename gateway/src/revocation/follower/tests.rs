@@ -310,6 +310,28 @@ impl History {
 
     fn take(&mut self, step: &Step) {
         match *step {
+            Step::RevokeToken(..) | Step::EndSession(..) | Step::RaiseEpoch(_) | Step::Disable(..) => self.change(step),
+            Step::Meanwhile(number) => {
+                let revocation = self.token(number, 300);
+                self.note(&revocation);
+                self.world().meanwhile.push_back(revocation);
+            }
+            Step::Follow(gateway) => self.follow(gateway),
+            Step::Void(gateway, number) => {
+                let revocation = self.session(number, 600);
+                self.note(&revocation);
+                let Revocation::Session { sid, until } = revocation else { return };
+                self.gateways[gateway].void(sid, until);
+                self.remember(gateway, &Revocation::Session { sid, until });
+            }
+            Step::Sweep(gateway) => self.gateways[gateway].view().sweep(MEMORY.access_life, self.now()),
+            _ => self.happen(step),
+        }
+    }
+
+    /// Something is revoked, or a user enabled again.
+    fn change(&mut self, step: &Step) {
+        match *step {
             Step::RevokeToken(number, secs) => self.revoke(self.token(number, secs)),
             Step::EndSession(number, secs) => self.revoke(self.session(number, secs)),
             Step::RaiseEpoch(number) => {
@@ -330,12 +352,13 @@ impl History {
                     }
                 }
             }
-            Step::Meanwhile(number) => {
-                let revocation = self.token(number, 300);
-                self.note(&revocation);
-                self.world().meanwhile.push_back(revocation);
-            }
-            Step::Follow(gateway) => self.follow(gateway),
+            _ => unreachable!("{step:?} changes nothing"),
+        }
+    }
+
+    /// Something befalls the store, or time.
+    fn happen(&mut self, step: &Step) {
+        match *step {
             Step::Cut(gateway, is_cut) => {
                 let mut world = self.world();
                 if world.is_cut[gateway] && !is_cut {
@@ -343,13 +366,6 @@ impl History {
                     world.is_flushed[gateway] = false;
                 }
                 world.is_cut[gateway] = is_cut;
-            }
-            Step::Void(gateway, number) => {
-                let revocation = self.session(number, 600);
-                self.note(&revocation);
-                let Revocation::Session { sid, until } = revocation else { return };
-                self.gateways[gateway].void(sid, until);
-                self.remember(gateway, &Revocation::Session { sid, until });
             }
             Step::Replicate => {
                 let mut world = self.world();
@@ -376,11 +392,11 @@ impl History {
                 let log = &mut world.primary.log;
                 log.drain(..if is_soon { 0 } else { count.min(log.len()) });
             }
-            Step::Sweep(gateway) => self.gateways[gateway].view().sweep(MEMORY.access_life, self.now()),
             Step::Wait(secs) => {
                 let mut world = self.world();
                 world.now = world.now.after(Duration::from_secs(secs));
             }
+            _ => unreachable!("{step:?} befalls nobody"),
         }
     }
 
@@ -465,11 +481,11 @@ impl History {
             let subject = subject(number);
             let (epoch, disabled) = primary.user(&subject);
             let (sid, jti) = (SessionId::from_bytes([0; 16]), Jti::from_bytes([0; 16]));
-            let stand = Stand { subject: &subject, sid, jti, epoch };
+            let token = Stand { subject: &subject, sid, jti, epoch };
             let expected = if disabled { Verdict::Revoked } else { Verdict::Stands };
             for gateway in 0..GATEWAYS {
-                let said = self.gateways[gateway].view().verdict(&stand, self.now());
-                prop_assert_eq!(said, expected, "{} {}", gateway, &subject);
+                let verdict = self.gateways[gateway].view().verdict(&token, self.now());
+                prop_assert_eq!(verdict, expected, "{} {}", gateway, &subject);
             }
         }
         Ok(())
