@@ -57,7 +57,7 @@ fn permit() -> Permit {
 
 #[divan::bench(args = [FEW.len(), 40])]
 fn identity_is_asserted(bencher: Bencher<'_, '_>, count: usize) {
-    let (permit, request_id, client) = (permit(), RequestId::random(), IpAddr::from([192, 0, 2, 1]));
+    let (permit, request_id, client) = (permit(), RequestId::random(NOW), IpAddr::from([192, 0, 2, 1]));
     let origin = Origin { client, peer: client, trusted: false, https: true };
     bencher.with_inputs(|| request(count)).bench_refs(|request| {
         identity::assert(

@@ -256,12 +256,12 @@ impl History {
         let subject = owner.map_or_else(|| self.users[0].clone(), |session| session.subject.clone());
         let takes = self.takes(takes);
         let check = Check { subject: &subject, sid, jti: *jti.get(&self.tokens), epoch, takes: &takes };
-        let said = self.store.check(&check, self.now).await.unwrap();
-        prop_assert_eq!(&said, &self.model.check(&check, self.now));
+        let answer = self.store.check(&check, self.now).await.unwrap();
+        prop_assert_eq!(&answer, &self.model.check(&check, self.now));
         self.follower.follow(MEMORY, self.now).await.unwrap();
         let stand = Stand { subject: &subject, sid, jti: check.jti, epoch };
         let is_revoked = self.follower.view().verdict(&stand, self.now) == Verdict::Revoked;
-        prop_assert_eq!(is_revoked, said == Standing::Revoked, "who follows knows");
+        prop_assert_eq!(is_revoked, answer == Standing::Revoked, "who follows knows");
         Ok(())
     }
 

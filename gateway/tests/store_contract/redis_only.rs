@@ -525,7 +525,8 @@ async fn reader(server: &RedisServer) -> (Arc<dyn Store>, Partition, Cursor) {
 
 #[tokio::test]
 async fn what_a_reader_has_missed_is_a_gap_and_what_it_has_read_is_not() {
-    let trims: [(&str, fn(&RedisServer) -> String); 3] = [
+    type Trim = fn(&RedisServer) -> String;
+    let trims: [(&str, Trim); 3] = [
         ("trimmed by length", |server| server.ask(&["XTRIM", STREAM, "MAXLEN", "0"])),
         ("trimmed by age", |server| server.ask(&["XTRIM", STREAM, "MINID", "99999999999999-0"])),
         ("deleted", |server| server.ask(&["XDEL", STREAM, &extent(server).0])),

@@ -65,7 +65,7 @@ async fn run(terms: &Terms) -> Result<(), Wrong> {
         answered.push(logout);
         known.push(elsewhere);
         if let Some(ended) = crowd.try_join_next() {
-            return Err(ended.map_or_else(|why| why.to_string(), |wrong| wrong));
+            return Err(ended.unwrap_or_else(|why| why.to_string()));
         }
     }
     println!("{} logouts, {} other requests a second; times in milliseconds", terms.logouts, terms.rate);
