@@ -118,7 +118,8 @@ impl Share {
         self.interval = Duration::from_micros(quota.interval_micros().unsigned_abs());
         (self.remaining, self.more_at, self.full_at) = (grant.remaining, now.after(grant.wait), now.after(grant.reset));
         let pause = grant.wait.max(PACE.min(quota.window() / 4)).min(PATIENCE);
-        self.refused_until = if grant.granted < want { now.after(pause) } else { now };
+        // Not `now`: a request that came a little before, and was overtaken, is not to be refused for it.
+        self.refused_until = if grant.granted < want { now.after(pause) } else { Timestamp::default() };
     }
 
     /// What is to be given back, for good.

@@ -93,6 +93,16 @@ fn a_refusal_stands_until_something_may_be_there() {
 }
 
 #[test]
+fn who_was_overtaken_by_the_one_that_asked_is_not_refused_for_it() {
+    let quota = quota(500, 160);
+    let mut share = Share::default();
+    assert_eq!(share.take(NOW), None);
+    share.granted(Grant { granted: 1, remaining: 100, wait: Duration::ZERO, reset: millis(10) }, 1, &quota, NOW);
+    assert!(share.take(NOW).is_some_and(|decision| decision.allowed));
+    assert_eq!(share.take(NOW.before(millis(1))), None, "only the store can tell");
+}
+
+#[test]
 fn a_slow_limit_that_is_used_up_is_asked_about_again_since_others_may_give_back() {
     let quota = Quota::new(1, Duration::from_hours(1), 1).unwrap();
     let mut share = Share::default();
