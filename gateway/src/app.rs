@@ -218,6 +218,7 @@ impl App {
             self.streams.end_all(Cause::Leaving);
             drained = self.acceptor.drain(PATIENCE).await;
         }
+        self.lasting.limiter.close(self.clock.now()).await;
         self.lasting.audit.webhook.finish().await;
         self.background.cancel();
         self.admin.stop().await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokio::time::timeout;
 
 use crate::clock::Timestamp;
 use crate::decimal;
@@ -48,6 +49,9 @@ pub enum Uncounted {
 
 /// How often [`Limiter::tidy`] is to be called.
 pub const TIDY: Duration = Duration::from_millis(100);
+
+/// How long giving back may take at the end.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// Takes limits.
 pub struct Limiter {
@@ -117,6 +121,12 @@ impl Limiter {
         };
         self.metrics.limit_decided(&limit.id, outcome);
         note(&limit.id, limit.quota, decision, readings)
+    }
+
+    /// Gives back all that is leased, as far as there is time: nobody is to be limited here any more.
+    pub async fn close(&self, now: Timestamp) {
+        // What is left is lost to whom it was counted for, for as long as it takes to refill.
+        let _ = timeout(PARTING, self.leases.tidy(now.after(share::LIFE))).await;
     }
 
     /// Gives back what was leased and is not needed. To be called every [`TIDY`].

@@ -109,7 +109,7 @@ impl Leases {
         let hash = self.hasher.hash_one((&limit.id, whom));
         let mut shard = self.shard(hash);
         if let Some(holding) = shard.find_mut(hash, |holding| holding.name.is(&limit.id, whom)) {
-            holding.quota = limit.quota;
+            holding.apply(limit.quota);
             return self.take_from(holding, now);
         }
         if !self.makes_room(&mut shard, now) {
@@ -142,7 +142,7 @@ impl Leases {
             while let Some((of, want, now)) = self.wish(&name) {
                 let answer = self.store.lease(&of, want, now).await;
                 self.note(&of.limit, want, now, &answer);
-                if !self.deal(&name, answer.ok(), want, now) {
+                if !self.deal(&name, answer.ok(), &of.quota, want, now) {
                     break;
                 }
             }
@@ -168,9 +168,9 @@ impl Leases {
 
     /// Hands out what the store granted to those who wait. Who waits still, though it granted all that was wanted,
     /// came while it was asked, and it is to be asked again.
-    fn deal(&self, name: &Name, grant: Option<Grant>, want: u32, now: Timestamp) -> bool {
+    fn deal(&self, name: &Name, grant: Option<Grant>, quota: &Quota, want: u32, now: Timestamp) -> bool {
         let again = self.with(name, |holding| {
-            let Some(grant) = grant else {
+            let Some(grant) = grant.filter(|_| holding.quota == *quota) else {
                 holding.give_up();
                 return false;
             };
@@ -268,6 +268,14 @@ impl Leases {
 }
 
 impl Holding {
+    /// Goes by this quota. What was leased under another one is neither handed out nor given back: it would count for
+    /// more, or for less.
+    fn apply(&mut self, quota: Quota) {
+        if self.quota != quota {
+            (self.quota, self.share) = (quota, Share::default());
+        }
+    }
+
     fn wait(&mut self) -> oneshot::Receiver<Decision> {
         let (tell, answer) = oneshot::channel();
         self.waiting.push(tell);

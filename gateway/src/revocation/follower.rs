@@ -21,6 +21,8 @@ use crate::store::{Memory, StoreError};
 
 /// How often changes are asked for.
 const PERIOD: Duration = Duration::from_millis(50);
+/// How soon changes are asked for again that could not be told: all that is known may have to be read for it.
+const PAUSE: Duration = Duration::from_millis(250);
 /// How often a view that is not in use looks whether it has come to be.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long whoever revoked something waits for it to be known here.
@@ -101,8 +103,10 @@ impl Follower {
         loop {
             let pause = if self.view.max_staleness().is_some() {
                 let (memory, now) = terms();
-                self.report(self.follow(memory, now).await);
-                PERIOD
+                let followed = self.follow(memory, now).await;
+                let pause = if followed.is_ok() { PERIOD } else { PAUSE };
+                self.report(followed);
+                pause
             } else {
                 self.rest().await;
                 IDLE
@@ -189,6 +193,7 @@ impl Follower {
         now: Timestamp,
     ) -> Result<Instant, StoreError> {
         loop {
+            let was_cold = matches!(trail, Trail::Cold(_));
             let cursor = match *trail {
                 Trail::At(cursor) => cursor,
                 Trail::Cold(cause) => {
@@ -202,6 +207,12 @@ impl Follower {
             match self.feed.changes(partition, &cursor).await? {
                 Changes::Gap(gap) => {
                     *trail = Trail::Cold(Cause::Gap(gap));
+                    if was_cold {
+                        // Not again at once: that could go on for ever.
+                        return Err(StoreError::Unavailable(
+                            "revocations are not what they were a moment ago".to_owned(),
+                        ));
+                    }
                     info!(target: "error", cause = Cause::Gap(gap).name(), "revocations are read anew");
                 }
                 Changes::Next { revocations, cursor, more } => {

@@ -40,6 +40,8 @@ pub struct View {
     doubted: AtomicU64,
     /// In nanoseconds; zero if the view is not in use.
     max_staleness: AtomicU64,
+    /// Of an access token, in nanoseconds, by any configuration so far: what was shortened may be lengthened again.
+    longest_life: AtomicU64,
 }
 
 impl View {
@@ -52,6 +54,7 @@ impl View {
             synced: AtomicU64::new(0),
             doubted: AtomicU64::new(0),
             max_staleness: AtomicU64::new(0),
+            longest_life: AtomicU64::new(0),
         };
         view.set_max_staleness(max_staleness);
         view
@@ -82,7 +85,11 @@ impl View {
         let Stand { subject, sid, jti, epoch } = stand;
         let listed =
             self.read(of_token(jti)).lists_token(jti, now) || self.read(of_session(sid)).lists_session(sid, now);
-        match self.read(of_user(subject)).user(subject) {
+        let user = self.read(of_user(subject)).user(subject);
+        if self.max_staleness().is_none() {
+            return Verdict::Unknown; // It went out of use, and was emptied perhaps, while it was read.
+        }
+        match user {
             _ if listed => Verdict::Revoked,
             Some(user) if user.epoch > *epoch => Verdict::Revoked,
             // Unlike anything else that is revoked, a user may be enabled again, which an old view does not know.
@@ -115,8 +122,10 @@ impl View {
     /// Forgets what was over some time ago, by a clock that does not run ahead; `access_life` is that of
     /// [`crate::store::Memory`].
     pub fn sweep(&self, access_life: Duration, now: Timestamp) {
+        let life = nanos(access_life);
+        let longest = Duration::from_nanos(self.longest_life.fetch_max(life, Ordering::Relaxed).max(life));
         for shard in 0..SHARDS {
-            self.change(shard, |entries| entries.sweep(access_life, now));
+            self.change(shard, |entries| entries.sweep(longest, now));
         }
     }
 

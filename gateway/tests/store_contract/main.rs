@@ -92,6 +92,7 @@ macro_rules! store_contract {
             a_store_that_is_behind_its_reader_says_so
             a_store_is_told_what_it_lost_and_tells_everybody
             what_the_store_knows_better_is_not_undone
+            restoring_enables_nobody
             a_view_merges_and_restores_what_only_it_knows
             a_user_who_was_enabled_meanwhile_is_not_kept_out
             a_ping_is_answered

@@ -562,6 +562,25 @@ async fn a_flushed_redis_is_a_gap_however_much_was_added_since() {
 }
 
 #[tokio::test]
+async fn a_redis_that_follows_another_tells_no_changes() {
+    let (server, other) = (RedisServer::start(), RedisServer::start());
+    let (store, here, cursor) = reader(&server).await;
+    assert!(store.changes(here, &cursor).await.is_ok());
+    server.ask(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
+    assert!(store.changes(here, &cursor).await.is_err(), "what the other one knows may not have come yet");
+    assert!(store.snapshot(here, None).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stream_that_can_not_be_read_is_neither_empty_nor_a_gap() {
+    let server = RedisServer::start();
+    let (store, here, cursor) = reader(&server).await;
+    server.ask(&["SET", STREAM, "something else"]);
+    assert!(store.changes(here, &cursor).await.is_err());
+    assert!(store.snapshot(here, None).await.is_err());
+}
+
+#[tokio::test]
 async fn a_connection_made_anew_is_a_gap() {
     let mut server = RedisServer::start();
     let (store, here, cursor) = reader(&server).await;

@@ -87,3 +87,18 @@ async fn what_is_left_passes_while_the_store_is_gone_and_nobody_waits_for_it() {
     sqlx::raw_sql("ALTER TABLE gone RENAME TO limits").execute(&mut file).await.unwrap();
     assert!(take(NOW.after(PAUSE)).await.is_some_and(|decision| decision.allowed), "but soon");
 }
+
+#[tokio::test]
+async fn what_was_leased_under_another_quota_is_not_handed_out() {
+    let (leases, ..) = leases(MAX_KEYS).await;
+    let of = |burst, period| Limit { quota: Quota::new(1000, period, burst).unwrap(), ..limit(1) };
+    let (wide, narrow) = (of(1000, Duration::from_secs(1)), of(3, Duration::from_hours(1000)));
+    for _ in 0..200 {
+        assert!(admits(&leases, &wide, "alice", NOW).await);
+    }
+    let mut passed = 0;
+    while admits(&leases, &narrow, "alice", NOW).await {
+        passed += 1;
+    }
+    assert!(passed <= 3, "{passed}");
+}

@@ -226,6 +226,16 @@ fn what_is_long_over_is_forgotten_and_its_memory_given_back() {
 }
 
 #[test]
+fn a_life_that_was_shortened_may_be_lengthened_again() {
+    let view = fresh();
+    let epoch = u64::try_from(NOW.as_micros()).unwrap();
+    view.apply(here(), &Revocation::User { subject: subject(1), epoch, disabled: false });
+    view.sweep(Duration::from_hours(3), NOW);
+    view.sweep(Duration::from_mins(1), at(60 * 60));
+    assert_eq!(view.sizes().users, 1, "a token of before may live for as long as it was issued for");
+}
+
+#[test]
 fn a_million_revocations_fit_in_a_hundred_megabytes() {
     let view = fresh();
     for number in 0..500_000 {

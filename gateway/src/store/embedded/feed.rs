@@ -123,6 +123,7 @@ async fn restore_user(
     if theirs >= epoch {
         return Ok(Revocation::User { subject, epoch: theirs, disabled: is_disabled });
     }
+    let disabled = disabled || is_disabled; // Whoever disabled them since is not undone.
     let cause = cause.unwrap_or(if disabled { Cause::Disabled } else { Cause::Revoked });
     sessions::set_epoch(tx, &subject, epoch, cause).await?;
     let raised_at = Timestamp::from_micros(i64::try_from(epoch).unwrap_or(i64::MAX));

@@ -9,6 +9,7 @@ local function restore_user(sub, epoch, disabled)
     if tonumber(state[1] or '0') >= tonumber(epoch) then
         return state[1] or '0', state[2] or '0'
     end
+    disabled = state[2] == '1' and '1' or disabled -- whoever disabled them since is not undone
     redis.call('HSET', key, 'epoch', epoch, 'disabled', disabled,
         'cause', state[3] or (disabled == '1' and 'disabled' or 'revoked'))
     blacklist('user', sub, now, disabled == '1' and math.huge or tonumber(epoch) + life)

@@ -2,9 +2,9 @@
 -- KEYS: the stream, the blacklist. ARGV: what all keys of the partition begin with, where to go on, how many about.
 -- Returns {'snapshot', last id, entries ever added, where to go on or 0, then for each: entry, until} or
 -- {'uncounted'}; a user has epoch and disabled in place of until.
-local last, added = extent(KEYS[1])
+local last, added, failure = extent(KEYS[1])
 if not added then
-    return { 'uncounted' }
+    return failure or { 'uncounted' }
 end
 local scanned = redis.call('ZSCAN', KEYS[2], ARGV[2], 'COUNT', ARGV[3])
 local answer, found = { 'snapshot', last, added, scanned[1] }, scanned[2]

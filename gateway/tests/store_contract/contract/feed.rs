@@ -173,6 +173,16 @@ pub(crate) async fn what_the_store_knows_better_is_not_undone(store: Shared) {
     assert!(!stands(&store, &Check { jti, ..check_of(&session) }, secs(599)).await, "the later end stands");
 }
 
+pub(crate) async fn restoring_enables_nobody(store: Shared) {
+    let bob = subject("bob");
+    store.set_disabled(&bob, true, MEMORY, NOW).await.unwrap();
+    let epoch = store.user(&bob).await.unwrap().epoch + 1;
+    let told = [Revocation::User { subject: bob.clone(), epoch, disabled: false }];
+    let known = store.restore(here(&store), &told, MEMORY, NOW).await.unwrap();
+    assert_eq!(known, [Revocation::User { subject: bob.clone(), epoch, disabled: true }]);
+    assert!(store.user(&bob).await.unwrap().disabled);
+}
+
 pub(crate) async fn a_view_merges_and_restores_what_only_it_knows(store: Shared) {
     let (alice, bob) = (subject("alice"), subject("bob"));
     let (of_alice, of_bob) = (opened(&*store, &alice, NOW).await, opened(&*store, &bob, NOW).await);
