@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use portcullis::ids::{Jti, Partition, SessionId};
 use portcullis::limit::Backoff;
 use portcullis::metrics::Metrics;
@@ -14,7 +15,7 @@ use portcullis::secret::Secret;
 use portcullis::session::{Cap, Cause, Rotation, WhenFull};
 use portcullis::store::feed::{Changes, Cursor, Gap, Next};
 use portcullis::store::redis::{Health, RedisStore};
-use portcullis::store::{Check, Ending, KeyPurpose, Standing, Store, StoreError, StoredKey};
+use portcullis::store::{Check, Ending, KeyPurpose, Stand, Standing, Store, StoreError, StoredKey};
 use portcullis::streams::carrier::{Carrier, Kind};
 use portcullis::streams::{Open, Streams, Watched};
 
@@ -578,6 +579,40 @@ async fn a_stream_that_can_not_be_read_is_neither_empty_nor_a_gap() {
     server.ask(&["SET", STREAM, "something else"]);
     assert!(store.changes(here, &cursor).await.is_err());
     assert!(store.snapshot(here, None).await.is_err());
+}
+
+#[tokio::test]
+async fn a_redis_that_follows_another_says_of_no_token_that_it_stands() {
+    let (server, other) = (RedisServer::start(), RedisServer::start());
+    let store = connect(&server, secs(5)).await;
+    let session = opened(&store, &subject("alice"), NOW).await;
+    assert_eq!(store.check(&check_of(&session), NOW).await.unwrap(), Standing::Good(Vec::new()));
+    server.ask(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
+    assert!(store.check(&check_of(&session), NOW).await.is_err());
+    let Check { subject, sid, jti, epoch, .. } = check_of(&session);
+    assert!(store.standing(&[Stand { subject, sid, jti, epoch }], NOW).await.is_err());
+}
+
+/// Longer than it takes until a connection is made anew.
+#[tokio::test]
+async fn after_a_long_stall_commands_are_written_out_at_once_again() {
+    let server = RedisServer::start();
+    let store = connect_once(&server).await;
+    server.stall();
+    let stalled = Instant::now();
+    while stalled.elapsed() < secs(6) {
+        let tries = (0..8).map(|_| async { store.user(&subject("alice")).await.is_err() });
+        assert!(join_all(tries).await.into_iter().all(|failed| failed));
+    }
+    server.go_on();
+    until_up(&store).await;
+    for number in 0..100 {
+        // Two commands, one after the other, the first time.
+        let jti = Jti::random();
+        let revoked = store.revoke(&subject("alice"), jti, NOW.after(secs(60)), NOW).await;
+        assert!(revoked.is_ok(), "{number}: {revoked:?}");
+        assert!(store.user(&subject("alice")).await.is_ok(), "{number}");
+    }
 }
 
 #[tokio::test]

@@ -1,3 +1,6 @@
+#!lua flags=allow-oom
+-- Refused, like whatever may write, by a Redis that follows another one: that one may know more.
+--
 -- The generic cell rate algorithm: the sums of Quota::lease, in whole microseconds. `window` is the time in
 -- which the whole burst is refilled. Takes as many of `want` as are there: how many, remaining, wait, reset.
 local function lease(key, now, interval, window, want)

@@ -141,12 +141,19 @@ impl Signs {
 }
 
 impl Connection {
+    /// Connects anew. Two of fred's tasks at once get in each other's way, for good: commands of the new one would be
+    /// written out only with the next ping.
+    async fn begin_anew(&mut self) {
+        self.router.abort();
+        let _ = (&mut self.router).await; // An aborted task goes on until it is dropped.
+        self.router = self.client.connect();
+        self.unanswered = 0;
+    }
+
     async fn ping(&mut self, patience: Duration) -> Answer {
         let is_stuck = self.unanswered >= STUCK_AFTER;
         if self.router.is_finished() || is_stuck {
-            self.router.abort();
-            self.router = self.client.connect();
-            self.unanswered = 0;
+            self.begin_anew().await;
         }
         if !self.client.is_connected() {
             return Err(Error::new(ErrorKind::IO, "not connected"));

@@ -1,3 +1,6 @@
+#!lua flags=allow-oom
+-- Refused, like whatever may write, by a Redis that follows another one: that one may know more.
+--
 -- Which of many tokens still stand: for each what check.lua decides.
 -- KEYS: the blacklist, then the user of each.
 -- ARGV: now, then the epoch of each token, then the entries of each token and of its session.
