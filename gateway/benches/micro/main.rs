@@ -6,6 +6,7 @@
 
 mod headers;
 mod limits;
+mod revocations;
 mod routes;
 mod tokens;
 
