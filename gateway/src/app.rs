@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::admin::{AdminParts, AdminServer, Api, Readiness};
 use crate::auth::keyring::{Keyring, KeyringError};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Listener, StoreConfig};
 use crate::connection::PATIENCE;
 use crate::gateway::Gateway;
@@ -122,14 +122,7 @@ impl App {
             revoker: Arc::clone(&revoker),
         };
         let acceptor = engine::acceptor(&config, &gateway, &background).map_err(AppError::Workers)?;
-        let mut addresses = BTreeMap::new();
-        let mut tls = BTreeMap::new();
-        for listener in &config.listeners {
-            let refused = |why| listen_error(&listener.name, listener.address, why);
-            let secure = Tls::of(listener, clock.now(), &metrics).map_err(|why| refused(std::io::Error::other(why)))?;
-            tls.extend(secure.clone().map(|secure| (listener.name.clone(), secure)));
-            addresses.insert(listener.name.clone(), acceptor.listen(listener.clone(), secure).await.map_err(refused)?);
-        }
+        let (addresses, tls) = listen(&config.listeners, &acceptor, clock.now(), &metrics).await?;
         let api = Arc::new(Api::new(Arc::clone(&current), clock.clone(), Arc::clone(&metrics)));
         let parts = AdminParts { metrics, readiness: Arc::clone(&readiness), api };
         let admin = AdminServer::start(config.admin.address, parts).await;
@@ -230,6 +223,23 @@ impl Drop for App {
     fn drop(&mut self) {
         self.background.cancel();
     }
+}
+
+/// Opens all listeners: where each listens, and the certificates of those that speak TLS.
+async fn listen(
+    listeners: &[Listener],
+    acceptor: &Acceptor,
+    now: Timestamp,
+    metrics: &Arc<Metrics>,
+) -> Result<(BTreeMap<String, SocketAddr>, BTreeMap<String, Arc<Tls>>), AppError> {
+    let (mut addresses, mut tls) = (BTreeMap::new(), BTreeMap::new());
+    for listener in listeners {
+        let refused = |why| listen_error(&listener.name, listener.address, why);
+        let secure = Tls::of(listener, now, metrics).map_err(|why| refused(std::io::Error::other(why)))?;
+        tls.extend(secure.clone().map(|secure| (listener.name.clone(), secure)));
+        addresses.insert(listener.name.clone(), acceptor.listen(listener.clone(), secure).await.map_err(refused)?);
+    }
+    Ok((addresses, tls))
 }
 
 fn listen_error(what: &str, address: SocketAddr, why: std::io::Error) -> AppError {
