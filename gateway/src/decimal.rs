@@ -38,15 +38,25 @@ pub(crate) fn push_padded(to: &mut Vec<u8>, number: u64, width: usize) {
 pub(crate) fn push_address(to: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            for (place, octet) in address.octets().into_iter().enumerate() {
-                if place > 0 {
-                    to.push(b'.');
-                }
-                push(to, u64::from(octet));
+            let [a, b, c, d] = address.octets();
+            push_octet(to, a);
+            for octet in [b, c, d] {
+                to.push(b'.');
+                push_octet(to, octet);
             }
         }
         IpAddr::V6(address) => write!(to, "{address}").expect("a Vec takes everything"),
     }
+}
+
+fn push_octet(to: &mut Vec<u8>, octet: u8) {
+    if octet >= 100 {
+        to.push(b'0' + octet / 100);
+    }
+    if octet >= 10 {
+        to.push(b'0' + octet / 10 % 10);
+    }
+    to.push(b'0' + octet % 10);
 }
 
 /// Appends `server` as its `Display` does.

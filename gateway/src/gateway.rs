@@ -21,6 +21,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use crate::clock::Clock;
 use crate::config::Transport;
 use crate::connection::entrance::Entrance;
+use crate::heads;
 use crate::identity::{self, Assertion};
 use crate::inbound::client::Origin;
 use crate::journey::Journey;
@@ -35,6 +36,7 @@ pub mod body;
 pub mod exchange;
 mod failure;
 mod forward;
+mod headers;
 mod lasting;
 mod own;
 mod record;
@@ -209,7 +211,7 @@ impl ProxyHttp for Gateway {
             let cookies = journey.snapshot.auth.cookies.as_deref();
             let renewed = journey.outgoing.cookies.renewed();
             let assertion = Assertion { permit, request_id, origin, authority, pool_headers, cookies, renewed };
-            identity::assert(request, &assertion)
+            heads::of_request(request, |headers| identity::assert(headers, &assertion))
         };
         self.step(work).await
     }
@@ -223,9 +225,8 @@ impl ProxyHttp for Gateway {
         journey: &mut Journey,
     ) -> Result<()> {
         let work = async {
-            exchange::guard_cookies(response, journey);
-            exchange::hide_software(response, journey);
             if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+                heads::of_response(response, |headers| headers::clean(headers, journey));
                 return Ok(());
             }
             forward::answered(journey);
@@ -238,8 +239,15 @@ impl ProxyHttp for Gateway {
             if journey.stream.is_some() || session.is_http2() {
                 record::owe(session, Some(response.status), journey, self);
             }
-            exchange::keep_private(response, session.req_header(), journey)?;
-            exchange::annotate(response, journey)
+            let is_tunnel = response.status.is_informational();
+            heads::of_response(response, |headers| {
+                headers::clean(headers, journey);
+                if !is_tunnel {
+                    headers::keep_private(headers, session.req_header(), journey);
+                }
+                headers::annotate(headers, journey);
+            });
+            Ok(())
         };
         self.step(work).await
     }

@@ -7,27 +7,27 @@ use std::net::IpAddr;
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 use http::{HeaderMap, HeaderValue};
-use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr as _};
 
 use crate::config::UpstreamHeader;
 use crate::cookies::{self, Cookies};
 use crate::decimal;
 use crate::ids::{RequestId, Role, Subject};
-use crate::inbound::client::{Origin, X_FORWARDED_FOR};
+use crate::inbound::client::{Origin, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_REQUEST_ID};
 use crate::inbound::names::{folded, is_not_theirs};
 use crate::policy::Permit;
 use crate::session::issue::TokenPair;
 
-// The engine takes a name that is known at compile time as it is, and copies every other.
 /// The caller's subject.
-const X_USER_ID: &str = "x-user-id";
+const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 /// The caller's roles, parted by commas.
-const X_USER_ROLES: &str = "x-user-roles";
+const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
 /// The caller's session.
-const X_SESSION_ID: &str = "x-session-id";
-const X_FORWARDED_HOST: &str = "x-forwarded-host";
-const X_REAL_IP: &str = "x-real-ip";
+const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// How many headers are set here, besides those of a pool.
+const MOST: usize = 8;
 
 /// What an upstream is told of a request besides who sends it.
 pub struct Assertion<'a> {
@@ -49,7 +49,7 @@ pub struct Assertion<'a> {
 
 /// What names a user whom the gateway itself asks about.
 pub fn naming(subject: &Subject) -> (HeaderName, HeaderValue) {
-    (HeaderName::from_static(X_USER_ID), subject_value(subject))
+    (X_USER_ID, subject_value(subject))
 }
 
 fn subject_value(subject: &Subject) -> HeaderValue {
@@ -67,46 +67,54 @@ fn joined(roles: &BTreeSet<Role>) -> Option<String> {
     Some(joined)
 }
 
-/// Drops every alias of a managed header from `request`, then sets ours.
-pub fn assert(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<(), Box<Error>> {
+/// Drops every alias of a managed header from those of a request, then sets ours.
+pub fn assert(headers: &mut HeaderMap, assertion: &Assertion<'_>) -> Result<(), Box<Error>> {
     let Assertion { permit, request_id, origin, authority, pool_headers, .. } = assertion;
-    let chain = forwarded_for(&request.headers, origin)?;
-    for name in foreign_names(&request.headers, pool_headers) {
-        request.remove_header(&name);
+    let client = address(origin.client)?;
+    let chain = if origin.trusted { forwarded_for(headers, origin)? } else { client.clone() };
+    for name in foreign_names(headers, pool_headers) {
+        headers.remove(name);
     }
     if !permit.route().forward_token {
-        request.remove_header(&AUTHORIZATION);
+        headers.remove(AUTHORIZATION);
     }
+    headers.reserve(MOST + pool_headers.len());
     if let Some(known) = permit.caller().known() {
-        request.insert_header(X_USER_ID, subject_value(&known.subject))?;
-        request.insert_header(X_SESSION_ID, &known.sid.text()[..])?;
+        headers.insert(X_USER_ID, subject_value(&known.subject));
+        headers.insert(X_SESSION_ID, text(&known.sid.text())?);
         if let Some(roles) = joined(&known.grants.roles) {
-            request.insert_header(X_USER_ROLES, roles)?;
+            headers.insert(X_USER_ROLES, text(roles.as_bytes())?);
         }
     }
-    request.insert_header("x-request-id", request_id.as_str())?;
-    request.insert_header(X_REAL_IP, address(origin.client)?)?;
-    request.insert_header("x-forwarded-for", chain)?;
-    request
-        .insert_header("x-forwarded-proto", HeaderValue::from_static(if origin.https { "https" } else { "http" }))?;
-    request.insert_header(X_FORWARDED_HOST, *authority)?;
+    headers.insert(X_REQUEST_ID, request_id.header());
+    headers.insert(X_REAL_IP, client);
+    headers.insert(X_FORWARDED_FOR, chain);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if origin.https { "https" } else { "http" }));
+    headers.insert(X_FORWARDED_HOST, text(authority.as_bytes())?);
     for UpstreamHeader { name, value } in *pool_headers {
-        request.insert_header(name, value.clone())?;
+        headers.insert(name, value.clone());
     }
-    if request.headers.contains_key(COOKIE) { keep_cookies(request, assertion) } else { Ok(()) }
+    if headers.contains_key(COOKIE) { keep_cookies(headers, assertion) } else { Ok(()) }
+}
+
+fn text(bytes: &[u8]) -> Result<HeaderValue, Box<Error>> {
+    HeaderValue::from_bytes(bytes).or_err(ErrorType::InternalError, "a text that is no header")
 }
 
 /// Leaves the cookies that the server may see.
-fn keep_cookies(request: &mut RequestHeader, assertion: &Assertion<'_>) -> Result<(), Box<Error>> {
+fn keep_cookies(headers: &mut HeaderMap, assertion: &Assertion<'_>) -> Result<(), Box<Error>> {
     let Assertion { permit, cookies, renewed, .. } = assertion;
-    let mut kept = cookies::of_others(*cookies, &request.headers);
+    let mut kept = cookies::of_others(*cookies, headers);
     // Only what was checked: a route that looks at no cookies, or lets anybody in, passes none of ours on.
     let passes_on = permit.route().forward_token && permit.route().cookies && permit.caller().known().is_some();
     if let Some(cookies) = cookies.filter(|_| passes_on) {
-        pass_on(&mut kept, cookies, &request.headers, *renewed);
+        pass_on(&mut kept, cookies, headers, *renewed);
     }
-    request.remove_header(&COOKIE);
-    if kept.is_empty() { Ok(()) } else { request.insert_header(COOKIE, kept) }
+    headers.remove(COOKIE);
+    if !kept.is_empty() {
+        headers.insert(COOKIE, text(&kept)?);
+    }
+    Ok(())
 }
 
 /// The names in `headers` that a server might read as managed ones, or believe about the caller, whoever sent them.
@@ -115,11 +123,9 @@ fn foreign_names(headers: &HeaderMap, pool: &[UpstreamHeader]) -> Vec<HeaderName
     headers.keys().filter(|name| is_not_theirs(name) || ours(name)).cloned().collect()
 }
 
-/// The chain of `X-Forwarded-For`: what a trusted proxy passed on, and that proxy; or the peer alone.
+/// The chain of `X-Forwarded-For`: what a trusted proxy passed on, and that proxy. Of all others it is the peer alone, who
+/// is the client.
 fn forwarded_for(headers: &HeaderMap, origin: &Origin) -> Result<HeaderValue, Box<Error>> {
-    if !origin.trusted {
-        return address(origin.peer);
-    }
     let passed_on = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).map(str::to_owned);
     let chain = passed_on.chain([origin.peer.to_string()]).collect::<Vec<_>>().join(", ");
     HeaderValue::try_from(chain).or_err(ErrorType::InvalidHTTPHeader, "a chain of proxies that is no header")

@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_lc_rs::{digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
 use thiserror::Error;
 
 use crate::clock::Timestamp;
@@ -156,6 +157,11 @@ impl RequestId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.length)]).expect("it was made of ASCII")
+    }
+
+    /// The id as the value of a header.
+    pub fn header(&self) -> HeaderValue {
+        HeaderValue::from_str(self.as_str()).expect("it has no character that a header may not have")
     }
 }
 

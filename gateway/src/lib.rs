@@ -16,6 +16,7 @@ pub mod csrf;
 mod decimal;
 pub mod descriptors;
 pub mod gateway;
+mod heads;
 pub mod identity;
 pub mod ids;
 pub mod inbound;

@@ -59,9 +59,9 @@ fn permit() -> Permit {
 fn identity_is_asserted(bencher: Bencher<'_, '_>, count: usize) {
     let (permit, request_id, client) = (permit(), RequestId::random(NOW), IpAddr::from([192, 0, 2, 1]));
     let origin = Origin { client, peer: client, trusted: false, https: true };
-    bencher.with_inputs(|| request(count)).bench_refs(|request| {
+    bencher.with_inputs(|| request(count).headers.clone()).bench_refs(|headers| {
         identity::assert(
-            request,
+            headers,
             &Assertion {
                 permit: &permit,
                 request_id: &request_id,

@@ -1,31 +1,24 @@
 //! How our own endpoints and refusals talk to the client: bodies in, replies out. It knows the engine's
-//! session so that nothing else has to, and adds to every answer what all answers carry. It decides
-//! nothing about the request.
+//! session so that nothing else has to. It decides nothing about the request.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, EXPECT, HOST, HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
-    UPGRADE, VARY,
-};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
 
+use super::headers;
 use crate::connection::entrance::Entrance;
-use crate::cors::Sharing;
+use crate::heads;
 use crate::inbound::client::Origin;
-use crate::inbound::{Inbound, Malformed, framing, host, navigation, path};
+use crate::inbound::{Inbound, Malformed, framing, host, path};
 use crate::journey::Journey;
-use crate::limiter;
-use crate::outgoing::{CookieChange, Insistence};
 use crate::problem::Denied;
 use crate::reply::Reply;
-
-const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// How long a client may take to send a body to one of our endpoints.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
@@ -58,6 +51,7 @@ pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
     if let Some(authority) = respelt {
         request.insert_header(HOST, authority).map_err(|_| Malformed::Host)?;
     }
+    heads::forget_spelling(request); // Now that the target is no other than its URI.
     Ok(())
 }
 
@@ -140,16 +134,13 @@ async fn collect(session: &mut Session, limit: usize) -> Result<Result<Bytes, De
 /// Sends an answer of our own.
 pub async fn answer(session: &mut Session, journey: &Journey, reply: Reply) -> Result<()> {
     Entrance::of(session).inspect(|entrance| entrance.upload.done());
-    let (parts, body) = reply.into_parts();
-    let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len() + 4))?;
-    for (name, value) in &parts.headers {
-        head.append_header(name, value)?;
-    }
+    let (mut parts, body) = reply.into_parts();
     // RFC 9110 §8.6: no length where there can be no body.
     if parts.status != StatusCode::NO_CONTENT {
-        head.set_content_length(body.len())?;
+        parts.headers.insert(CONTENT_LENGTH, body.len().into());
     }
-    annotate(&mut head, journey)?;
+    headers::annotate(&mut parts.headers, journey);
+    let head = ResponseHeader::from(parts);
     let body = (!body.is_empty() && session.req_header().method != Method::HEAD).then_some(body);
     // The engine does not say that it is the client who is not there any more, and who takes back what it asks for is
     // to be told from who is answered: over HTTP/2 it is sent away.
@@ -162,107 +153,4 @@ async fn write(session: &mut Session, head: ResponseHeader, body: Option<Bytes>)
         session.as_mut().write_response_body(body, true).await?;
     }
     session.as_mut().finish_body().await
-}
-
-/// Drops what would set one of our cookies: no server may plant a session.
-pub fn guard_cookies(head: &mut ResponseHeader, journey: &Journey) {
-    let Some(cookies) = journey.snapshot.auth.cookies.as_deref() else { return };
-    let set = head.headers.get_all(SET_COOKIE);
-    if set.iter().any(|line| cookies.are_set_by(line)) {
-        let others: Vec<HeaderValue> = set.iter().filter(|line| !cookies.are_set_by(line)).cloned().collect();
-        head.remove_header(&SET_COOKIE);
-        for line in others {
-            // It was a header a moment ago.
-            let _ = head.append_header(SET_COOKIE, line);
-        }
-    }
-}
-
-/// Drops what tells which software answered, and in which version: that is for who runs it to know. A route may say
-/// otherwise.
-pub fn hide_software(head: &mut ResponseHeader, journey: &Journey) {
-    if !journey.route.as_ref().is_some_and(|route| route.reveal_software) {
-        drop_headers(head, names_software);
-    }
-}
-
-fn names_software(name: &str) -> bool {
-    let known = ["server", "via", "x-server", "x-backend-server", "x-served-by", "x-generator", "x-runtime"];
-    known.contains(&name)
-        || ["x-powered-by", "x-aspnet", "x-drupal", "x-jenkins"].iter().any(|start| name.starts_with(start))
-}
-
-/// Keeps an answer that a server gave to the bearer of cookies, and said nothing about, to that bearer: caches on the way
-/// know what `Authorization` means (RFC 9111 §3.5), but not what our cookies do. A page is not kept at all, or
-/// the back button would show it after its reader signed out.
-pub fn keep_private(head: &mut ResponseHeader, request: &RequestHeader, journey: &Journey) -> Result<(), Box<Error>> {
-    let known = journey.permit.as_ref().is_some_and(|permit| permit.caller().known().is_some());
-    let by_cookies = known && !request.headers.contains_key(AUTHORIZATION);
-    if by_cookies && !head.status.is_informational() && !head.headers.contains_key(CACHE_CONTROL) {
-        let is_page = navigation::is_navigation(&request.method, &request.headers);
-        head.insert_header(CACHE_CONTROL, if is_page { "private, no-store" } else { "private" })?;
-    }
-    Ok(())
-}
-
-fn speaks_to_caches(name: &str) -> bool {
-    name.ends_with("cache-control") || matches!(name, "surrogate-control" | "expires" | "pragma")
-}
-
-fn drop_headers(head: &mut ResponseHeader, which: impl Fn(&str) -> bool) {
-    let names: Vec<HeaderName> = head.headers.keys().filter(|name| which(name.as_str())).cloned().collect();
-    for name in names {
-        head.remove_header(&name);
-    }
-}
-
-/// Adds what every answer carries: the request's name, that browsers are to insist on TLS, what limits said, which
-/// pages may read it, and cookies that change.
-pub fn annotate(head: &mut ResponseHeader, journey: &Journey) -> Result<(), Box<Error>> {
-    head.insert_header("x-request-id", journey.request_id.as_str())?;
-    match &journey.outgoing.hsts {
-        Insistence::Never if !head.headers.contains_key(STRICT_TRANSPORT_SECURITY) => {}
-        Insistence::Never => drop(head.remove_header(&STRICT_TRANSPORT_SECURITY)),
-        Insistence::Theirs => {}
-        Insistence::Ours(terms) => head.insert_header(STRICT_TRANSPORT_SECURITY, terms.clone())?,
-    }
-    if let Some((limits, policies)) = limiter::headers(&journey.outgoing.readings) {
-        head.insert_header("ratelimit", limits)?;
-        head.insert_header("ratelimit-policy", policies)?;
-    }
-    if let Some(sharing) = &journey.outgoing.sharing {
-        share(head, sharing)?;
-    }
-    let cookies = journey.outgoing.cookies.lines();
-    if !cookies.is_empty() {
-        // Neither a shared cache nor the browser's own may hand them out again, whatever the server says to some of
-        // them (RFC 9213).
-        drop_headers(head, speaks_to_caches);
-        head.insert_header(CACHE_CONTROL, "private, no-store")?;
-    }
-    if matches!(journey.outgoing.cookies, CookieChange::Clear { .. }) {
-        // Or the back button would bring up pages from before the end of the session.
-        head.insert_header(CLEAR_SITE_DATA, "\"cache\"")?;
-    }
-    cookies.iter().try_for_each(|line| head.append_header(SET_COOKIE, line.clone()).map(|_| ()))
-}
-
-/// Says which pages may read the answer. There is one writer: what a server says of it is dropped, or browsers
-/// would find two words for one thing, and heed neither.
-fn share(head: &mut ResponseHeader, sharing: &Sharing) -> Result<(), Box<Error>> {
-    drop_headers(head, |name| name.starts_with("access-control-"));
-    for (name, value) in &sharing.headers {
-        head.insert_header(name, value)?;
-    }
-    let varies = sharing.vary.iter().copied().filter(|name| !varies_by(&head.headers, name)).collect::<Vec<_>>();
-    if !varies.is_empty() {
-        head.append_header(VARY, varies.join(", "))?;
-    }
-    Ok(())
-}
-
-/// Whether caches know already that an answer depends on this header of the request (RFC 9110 §12.5.5).
-fn varies_by(headers: &HeaderMap, name: &str) -> bool {
-    let lists = headers.get_all(VARY).iter().filter_map(|list| list.to_str().ok());
-    lists.flat_map(|list| list.split(',')).map(str::trim).any(|other| other == "*" || other.eq_ignore_ascii_case(name))
 }

@@ -41,11 +41,8 @@ fn canonical(raw: &str) -> Option<Cow<'_, str>> {
     }
     let (name, end) = raw.split_at(raw.find(':').unwrap_or(raw.len()));
     let bare = name.strip_suffix('.').unwrap_or(name);
-    let is_label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
     let port = port(end)?;
-    if !bare.split('.').all(is_label) || (ends_in_a_number(bare) && bare.parse::<Ipv4Addr>().is_err()) {
+    if !are_labels(bare) || (ends_in_a_number(bare) && bare.parse::<Ipv4Addr>().is_err()) {
         return None;
     }
     // Nearly every host comes in its one spelling.
@@ -54,6 +51,19 @@ fn canonical(raw: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(raw));
     }
     Some(Cow::Owned(format!("{}{}", bare.to_ascii_lowercase(), written(port))))
+}
+
+/// Whether a name consists of labels between dots.
+fn are_labels(name: &str) -> bool {
+    let mut is_empty = true; // the label that is being read
+    for byte in name.bytes() {
+        match byte {
+            b'.' if !is_empty => is_empty = true,
+            b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => is_empty = false,
+            _ => return false,
+        }
+    }
+    !is_empty
 }
 
 /// Whether a name is read as an IPv4 address, `127.1` and `0x7f000001` included (WHATWG URL §3.5).

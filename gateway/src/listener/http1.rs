@@ -12,9 +12,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use pingora::apps::HttpServerApp as _;
+use pingora::apps::{HttpServerApp as _, ReusedHttpStream};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, ReadBuf};
 use tokio::time::timeout;
 use tracing::warn;
@@ -59,13 +60,7 @@ pub(super) async fn serve(worker: &Worker, transport: Transport, peer: SocketAdd
             Ok(None) => return,
             Err(unread) => return Box::pin(refuse(&unread, client, began, stream, worker, terms)).await,
         };
-        let mut session = ServerSession::new_http1(stream);
-        // All of it is there, so that the engine reads no head from the connection. It closes a connection on which
-        // more came than the request.
-        session.set_pipelined_prefix(bytes);
-        session.set_keepalive_reuses_remaining(Some(u32::from(left > 0)));
-        session.set_read_timeout(Some(terms.read_timeout));
-        session.set_write_timeout(Some(terms.write_timeout));
+        let exchange = hand_over(stream, bytes, left > 0, worker, &ending, terms);
         let reusable = tokio::select! {
             biased; // See `overdue`.
             cause = entrance.carrier.overdue(PATIENCE) => {
@@ -74,11 +69,31 @@ pub(super) async fn serve(worker: &Worker, transport: Transport, peer: SocketAdd
                 warn!(target: "error", listener, client = %peer.ip(), reason, "a stream did not end and was cut off");
                 return;
             }
-            reusable = worker.proxy.process_new_http(session, &ending) => reusable,
+            reusable = exchange => reusable,
         };
         let Some(reusable) = reusable else { return };
         (stream, _) = reusable.consume();
     }
+}
+
+/// Has the engine answer the request that begins with `bytes`; the connection, if it can be used again. Not a future
+/// itself: one that held the session, which is large, would move it back and forth.
+fn hand_over<'a>(
+    stream: Stream,
+    bytes: BytesMut,
+    keeps: bool,
+    worker: &'a Worker,
+    ending: &'a ShutdownWatch,
+    terms: &Terms,
+) -> impl Future<Output = Option<ReusedHttpStream>> + use<'a> {
+    let mut session = ServerSession::new_http1(stream);
+    // All of it is there, so that the engine reads no head from the connection. It closes a connection on which
+    // more came than the request.
+    session.set_pipelined_prefix(bytes);
+    session.set_keepalive_reuses_remaining(Some(u32::from(keeps)));
+    session.set_read_timeout(Some(terms.read_timeout));
+    session.set_write_timeout(Some(terms.write_timeout));
+    worker.proxy.process_new_http(session, ending)
 }
 
 /// Waits for a request to begin: its first bytes, unless there are to be none.

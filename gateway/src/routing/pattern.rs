@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use memchr::memchr;
 use thiserror::Error;
 
 /// Why a text is not a pattern. The message tells what to write instead.
@@ -98,14 +99,19 @@ impl PathPattern {
             if ended {
                 return None;
             }
-            let (head, tail) = rest.split_once('/').map_or((rest, None), |(head, tail)| (head, Some(tail)));
-            match segment {
-                Segment::Literal(literal) if **literal == *head => {}
-                Segment::Param(name) if !head.is_empty() => found(name, head),
-                _ => return None,
-            }
-            rest = tail.unwrap_or("");
-            ended = tail.is_none();
+            let after = match segment {
+                Segment::Literal(literal) => rest.strip_prefix(&**literal)?,
+                Segment::Param(name) => {
+                    let (value, after) = rest.split_at(memchr(b'/', rest.as_bytes()).unwrap_or(rest.len()));
+                    if value.is_empty() {
+                        return None;
+                    }
+                    found(name, value);
+                    after
+                }
+            };
+            ended = after.is_empty();
+            rest = if ended { after } else { after.strip_prefix('/')? };
         }
         (self.open || ended).then_some(rest)
     }

@@ -42,6 +42,19 @@ impl Writer {
     }
 }
 
+/// The name of a field, and what stands around it.
+#[derive(Clone, Copy)]
+struct Name {
+    json: &'static str,
+    text: &'static str,
+}
+
+macro_rules! name {
+    ($name:literal) => {
+        Name { json: concat!(",\"", $name, "\":"), text: concat!(" ", $name, "=") }
+    };
+}
+
 /// The fields of one line.
 struct Fields<'a> {
     format: LogFormat,
@@ -53,46 +66,44 @@ impl Fields<'_> {
     fn of(&mut self, record: &Record, redact: &[String]) {
         let Record { client, status, reason, duration, upstream, upstream_duration, bytes_out, .. } = record;
         let text = |which| record.text(which);
-        self.word("request_id", |to| to.extend_from_slice(text(Text::RequestId).unwrap_or_default().as_bytes()));
-        self.word("client", |to| decimal::push_address(to, *client));
-        self.text("method", text(Text::Method));
-        self.text("host", text(Text::Host));
-        self.text("path", text(Text::Path));
-        self.text("query", text(Text::Query).map(|query| redact_query(query, redact)).as_deref());
-        self.text("route", text(Text::Route));
-        self.number("status", |to| decimal::push(to, u64::from(*status)));
-        self.text("reason", Some(reason));
-        self.text("subject", text(Text::Subject));
-        self.number("duration_ms", |to| millis(*duration, to));
+        self.word(name!("request_id"), |to| to.extend_from_slice(text(Text::RequestId).unwrap_or_default().as_bytes()));
+        self.word(name!("client"), |to| decimal::push_address(to, *client));
+        self.text(name!("method"), text(Text::Method));
+        self.text(name!("host"), text(Text::Host));
+        self.text(name!("path"), text(Text::Path));
+        self.text(name!("query"), text(Text::Query).map(|query| redact_query(query, redact)).as_deref());
+        self.text(name!("route"), text(Text::Route));
+        self.number(name!("status"), |to| decimal::push(to, u64::from(*status)));
+        self.text(name!("reason"), Some(reason));
+        self.text(name!("subject"), text(Text::Subject));
+        self.number(name!("duration_ms"), |to| millis(*duration, to));
         if let Some(server) = upstream {
-            self.quoted("upstream", |to| decimal::push_socket(to, *server));
+            self.quoted(name!("upstream"), |to| decimal::push_socket(to, *server));
         }
         if let Some(span) = upstream_duration {
-            self.number("upstream_ms", |to| millis(*span, to));
+            self.number(name!("upstream_ms"), |to| millis(*span, to));
         }
         if let Some(bytes) = bytes_out {
-            self.number("bytes_out", |to| decimal::push(to, *bytes as u64));
+            self.number(name!("bytes_out"), |to| decimal::push(to, *bytes as u64));
         }
-        self.text("user_agent", text(Text::UserAgent));
+        self.text(name!("user_agent"), text(Text::UserAgent));
     }
 
-    fn name(&mut self, name: &str) {
-        let (before, after): (&[u8], &[u8]) = match self.format {
-            LogFormat::Json => (b",\"", b"\":"),
-            LogFormat::Text => (b" ", b"="),
+    fn name(&mut self, name: Name) {
+        let name = match self.format {
+            LogFormat::Json => name.json,
+            LogFormat::Text => name.text,
         };
-        self.to.extend_from_slice(before);
         self.to.extend_from_slice(name.as_bytes());
-        self.to.extend_from_slice(after);
     }
 
-    fn number(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    fn number(&mut self, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
         self.name(name);
         write(self.to);
     }
 
     /// What is a string to JSON only, and needs no escapes.
-    fn word(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    fn word(&mut self, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
         match self.format {
             LogFormat::Json => self.quoted(name, write),
             LogFormat::Text => self.number(name, write),
@@ -100,18 +111,19 @@ impl Fields<'_> {
     }
 
     /// What needs no escapes.
-    fn quoted(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+    fn quoted(&mut self, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
         self.name(name);
         self.to.push(b'"');
         write(self.to);
         self.to.push(b'"');
     }
 
-    fn text(&mut self, name: &str, text: Option<&str>) {
+    fn text(&mut self, name: Name, text: Option<&str>) {
         let Some(text) = text else { return };
         let format = self.format;
         self.quoted(name, |to| {
-            if text.bytes().all(stands_for_itself) {
+            // Without a stop at the first, so that many bytes are looked at together.
+            if text.bytes().fold(true, |fine, byte| fine & stands_for_itself(byte)) {
                 to.extend_from_slice(text.as_bytes());
             } else {
                 escaped(text, format, to);

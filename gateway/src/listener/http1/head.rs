@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
 use crate::inbound::{Malformed, host};
 
 /// The most fields of one head.
@@ -16,7 +18,6 @@ const MAX_DIGITS: usize = 18;
 /// What each byte may be part of.
 const TOKEN: u8 = 1;
 const TARGET: u8 = 2;
-const VALUE: u8 = 4;
 const CLASSES: [u8; 256] = classes();
 
 const fn classes() -> [u8; 256] {
@@ -33,10 +34,6 @@ const fn classes() -> [u8; 256] {
         // closely once it is known where it ends.
         if letter.is_ascii_graphic() && !contains(b"\"#<>", letter) {
             classes[byte] |= TARGET;
-        }
-        // RFC 9110 §5.5: visible, space, tab, and obs-text.
-        if letter == b'\t' || (letter >= b' ' && letter != 0x7f) {
-            classes[byte] |= VALUE;
         }
         byte += 1;
     }
@@ -56,6 +53,16 @@ const fn contains(set: &[u8], letter: u8) -> bool {
 
 fn all(bytes: &[u8], class: u8) -> bool {
     bytes.iter().all(|byte| CLASSES[usize::from(*byte)] & class != 0)
+}
+
+/// RFC 9110 §5.5: visible, space, tab, and obs-text.
+fn stands_in_a_value(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// All of it is looked at whatever is found, which a processor does for many bytes at once.
+fn is_value(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |fine, &byte| fine & stands_in_a_value(byte))
 }
 
 /// A head on its way in: how far it was read, and what it said so far.
@@ -89,7 +96,7 @@ impl Head {
         if bytes.first().is_some_and(|first| !all(&[*first], TOKEN)) {
             return Err(Malformed::Head("it begins with no method"));
         }
-        while let Some(at) = bytes[self.seen..].iter().position(|byte| *byte == b'\n') {
+        while let Some(at) = memchr(b'\n', &bytes[self.seen..]) {
             let end = self.seen + at;
             let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Malformed::Head("a line ends with LF alone"))?;
             let begins = self.line;
@@ -118,13 +125,13 @@ impl Head {
         if self.fields > MAX_FIELDS {
             return Err(Malformed::HeadersTooLarge);
         }
-        let colon = line.iter().position(|byte| *byte == b':').ok_or(Malformed::Head("a header has no colon"))?;
+        let colon = memchr(b':', line).ok_or(Malformed::Head("a header has no colon"))?;
         let (name, value) = (&line[..colon], trimmed(&line[colon + 1..]));
         // Neither obs-fold (RFC 9112 §5.2) nor a space before the colon (§5.1) gets past this.
         if name.is_empty() || !all(name, TOKEN) {
             return Err(Malformed::Head("the name of a header is no token"));
         }
-        if !all(value, VALUE) {
+        if !is_value(value) {
             return Err(Malformed::Head("the value of a header holds a control character"));
         }
         match name.len() {
@@ -178,7 +185,7 @@ fn request_line(line: &[u8], begins: usize) -> Result<RequestLine, Malformed> {
     if method == b"CONNECT" {
         return Err(Malformed::Method); // Its target names no path; nobody routes it.
     }
-    let path = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    let path = memchr(b'?', target).unwrap_or(target.len());
     // Browsers leave a backtick as it is in a query, and encode it in a path; so does the engine's parser.
     if target.is_empty() || !all(target, TARGET) || target[..path].contains(&b'`') {
         return Err(Malformed::Head("the target holds what no target may"));
