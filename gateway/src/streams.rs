@@ -1,6 +1,7 @@
 //! Open streams: answers that may last longer than the session they were begun in. Each is registered when its
-//! answer begins and leaves when its request ends; in between, [`Streams::look`] asks the store about all of
-//! them, and has those end whose session has. It relies on a [`Carrier`] to end one, and moves no bytes.
+//! answer begins and leaves when its request ends; in between, [`Streams::look`] asks the view of revocations about all
+//! of them, and the store where that can't tell, and has those end whose session has. It relies on a [`Carrier`] to end
+//! one, and moves no bytes.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use tracing::{info, warn};
 use crate::clock::Timestamp;
 use crate::metrics::{Held, Metrics};
 use crate::policy::Known;
+use crate::revocation::view::{Verdict, View};
 use crate::store::{MOST_AT_ONCE, Stand, Store, StoreError};
 
 pub mod carrier;
@@ -136,17 +138,12 @@ impl Streams {
         }
     }
 
-    /// Looks at each stream once: has those end whose session has, by the store or by the time. `memory` is how
-    /// long the store remembers a revocation. A store that can't tell ends nothing, until it might have forgotten.
-    pub async fn look(&self, store: &dyn Store, memory: Duration, now: Timestamp) {
+    /// Looks at each stream once: has those end whose session has, by the time, by `view`, or by the store, which is
+    /// asked only where the view can't tell. `memory` is how long the store remembers a revocation. A store that can't
+    /// tell ends nothing, until it might have forgotten.
+    pub async fn look(&self, view: &View, store: &dyn Store, memory: Duration, now: Timestamp) {
         let mut asked = self.all();
-        asked.retain(|stream| match stream.end_by_itself(memory, now) {
-            Some(cause) => {
-                self.end(stream, cause);
-                false
-            }
-            None => stream.watched.is_some(),
-        });
+        asked.retain(|stream| self.is_open_question(stream, view, memory, now));
         let mut unconfirmed = 0;
         let mut failure = None;
         for batch in asked.chunks(MOST_AT_ONCE) {
@@ -162,13 +159,28 @@ impl Streams {
         self.report(unconfirmed, failure);
     }
 
+    /// Settles what can be settled here, whatever the store would say of others: whether it has to be asked.
+    fn is_open_question(&self, stream: &Stream, view: &View, memory: Duration, now: Timestamp) -> bool {
+        let Some(stand) = stream.stand() else { return false };
+        if let Some(cause) = stream.end_by_itself(memory, now) {
+            self.end(stream, cause);
+            return false;
+        }
+        match view.verdict(&stand, now) {
+            Verdict::Stands => stream.confirm(now),
+            Verdict::Revoked => self.end(stream, Cause::Revoked),
+            Verdict::Unknown => return true,
+        }
+        false
+    }
+
     /// Asks the store about `batch`.
     async fn confirm(&self, batch: &[Arc<Stream>], store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
         let stands: Vec<_> = batch.iter().filter_map(|stream| stream.stand()).collect();
         let standing = store.standing(&stands, now).await?;
         for (stream, stands) in batch.iter().zip(standing) {
             if stands {
-                stream.confirmed_at.store(now.as_micros(), Ordering::Relaxed);
+                stream.confirm(now);
             } else {
                 self.end(stream, Cause::Revoked);
             }
@@ -217,6 +229,11 @@ impl Stream {
         }
     }
 
+    fn confirm(&self, now: Timestamp) {
+        self.confirmed_at.store(now.as_micros(), Ordering::Relaxed);
+    }
+
+    /// What is asked about it; nothing if nobody is known to have begun it.
     fn stand(&self) -> Option<Stand<'_>> {
         let Known { subject, sid, jti, epoch, .. } = &*self.watched.as_ref()?.known;
         Some(Stand { subject, sid: *sid, jti: *jti, epoch: *epoch })

@@ -122,15 +122,15 @@ impl App {
         });
     }
 
-    /// Keeps asking the store whether open streams may go on.
+    /// Keeps asking whether open streams may go on.
     fn watch_streams(&self) {
         let (current, store, clock) = (Arc::clone(&self.current), Arc::clone(&self.lasting.store), self.clock.clone());
-        let streams = Arc::clone(&self.streams);
+        let (streams, view) = (Arc::clone(&self.streams), Arc::clone(self.lasting.follower.view()));
         self.every(Duration::ZERO, move || {
             let (snapshot, store, now) = (current.load_full(), Arc::clone(&store), clock.now());
-            let streams = Arc::clone(&streams);
+            let (streams, view) = (Arc::clone(&streams), Arc::clone(&view));
             async move {
-                streams.look(&*store, snapshot.auth.tokens.memory().access_life, now).await;
+                streams.look(&view, &*store, snapshot.auth.tokens.memory().access_life, now).await;
                 snapshot.stream_interval
             }
         });

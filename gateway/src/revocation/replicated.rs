@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::follower::Follower;
-use super::view::Verdict;
 use crate::clock::Timestamp;
 use crate::ids::{Jti, Partition, PartitionCount, SessionId, Subject};
 use crate::limit::{Backoff, Decision, Grant};
@@ -90,13 +89,7 @@ impl Store for Replicated {
     }
 
     async fn standing(&self, stands: &[Stand<'_>], now: Timestamp) -> Result<Vec<bool>, StoreError> {
-        let view = self.follower.view();
-        let known: Vec<Verdict> = stands.iter().map(|stand| view.verdict(stand, now)).collect();
-        if !known.contains(&Verdict::Unknown) {
-            return Ok(known.iter().map(|verdict| *verdict == Verdict::Stands).collect());
-        }
-        let stored = self.inner.standing(stands, now).await?;
-        Ok(stored.into_iter().zip(known).map(|(stands, known)| stands && known != Verdict::Revoked).collect())
+        self.inner.standing(stands, now).await
     }
 
     async fn take(&self, takes: &[Take], now: Timestamp) -> Result<Vec<Decision>, StoreError> {

@@ -3,7 +3,10 @@
 use super::*;
 use crate::ids::{Jti, SessionId, Subject};
 use crate::policy::Grants;
+use crate::secret::Secret;
 use crate::store::embedded::EmbeddedStore;
+use crate::store::feed::Revocation;
+use crate::store::redis::RedisStore;
 use crate::store::{Ending, Memory};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -26,6 +29,7 @@ fn known(store: &dyn Store, name: &str) -> Arc<Known> {
 }
 
 struct Watching {
+    view: View,
     streams: Arc<Streams>,
     metrics: Arc<Metrics>,
     store: EmbeddedStore,
@@ -36,7 +40,8 @@ async fn watching() -> Watching {
     let folder = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(folder.path().join("state.db")).await.unwrap();
     let metrics = Arc::new(Metrics::new());
-    Watching { streams: Arc::new(Streams::new(Arc::clone(&metrics))), metrics, store, _folder: folder }
+    let view = View::new(None);
+    Watching { view, streams: Arc::new(Streams::new(Arc::clone(&metrics))), metrics, store, _folder: folder }
 }
 
 impl Watching {
@@ -46,7 +51,7 @@ impl Watching {
     }
 
     async fn look(&self, later: Duration) {
-        self.streams.look(&self.store, MEMORY, NOW.after(later)).await;
+        self.streams.look(&self.view, &self.store, MEMORY, NOW.after(later)).await;
     }
 
     fn metric(&self, line: &str) -> bool {
@@ -108,6 +113,21 @@ async fn what_may_have_been_revoked_and_forgotten_unseen_ends() {
     // Nobody looked, for as long as the store remembers: now it says that the token stands.
     watching.look(MEMORY).await;
     assert_eq!(open.ended(), Some(Cause::Unconfirmed));
+}
+
+#[tokio::test]
+async fn what_is_known_to_be_revoked_ends_though_the_store_can_tell_of_nobody() {
+    let watching = watching().await;
+    watching.view.set_max_staleness(Some(Duration::from_secs(1))); // in use, but it was told of nothing else
+    let [alice, bob] = ["alice", "bob"].map(|name| known(&watching.store, name));
+    let partition = watching.store.partition(&alice.subject);
+    watching.view.apply(partition, &Revocation::Session { sid: alice.sid, until: NOW.after(MEMORY) });
+    let open = [&alice, &bob].map(|known| watching.begin(known));
+    let nowhere = Secret::new("redis://127.0.0.1:1");
+    let gone = RedisStore::connect(&nowhere, Duration::from_millis(50), 1, "portcullis").await.unwrap();
+    watching.streams.look(&watching.view, &gone, MEMORY, NOW).await;
+    assert_eq!(open.each_ref().map(Open::ended), [Some(Cause::Revoked), None]);
+    assert!(watching.metric("portcullis_streams_unconfirmed 1"));
 }
 
 #[tokio::test]

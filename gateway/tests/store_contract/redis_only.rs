@@ -11,6 +11,7 @@ use portcullis::ids::{Jti, Partition, SessionId};
 use portcullis::limit::Backoff;
 use portcullis::metrics::Metrics;
 use portcullis::policy::{Grants, Known};
+use portcullis::revocation::view::View;
 use portcullis::secret::Secret;
 use portcullis::session::{Cap, Cause, Rotation, WhenFull};
 use portcullis::store::feed::{Changes, Cursor, Gap, Next};
@@ -422,7 +423,7 @@ async fn what_a_look_at_ten_thousand_streams_costs() {
     for round in 0..5 {
         server.ask(&["CONFIG", "RESETSTAT"]);
         let began = Instant::now();
-        streams.look(&store, MEMORY.access_life, NOW).await;
+        streams.look(&View::new(None), &store, MEMORY.access_life, NOW).await;
         let stats = server.ask(&["INFO", "commandstats"]);
         let redis = stats.lines().find(|line| line.starts_with("cmdstat_evalsha")).unwrap_or_default();
         println!("round {round}: {:?}; {redis}", began.elapsed());
