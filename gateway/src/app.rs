@@ -23,7 +23,6 @@ use crate::limiter::Limiter;
 use crate::listener::{Acceptor, Tls};
 use crate::metrics::{Metrics, ReloadOutcome};
 use crate::revocation::follower::Follower;
-use crate::revocation::replicated::Replicated;
 use crate::revocation::view::View;
 use crate::session::audit::Audit;
 use crate::session::revoker::Revoker;
@@ -97,7 +96,6 @@ impl App {
         access: AccessLog,
     ) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new());
-        let store: Arc<dyn Store> = Arc::new(Measured::new(store, Arc::clone(&metrics)));
         let (store, follower) = followed(store, &config, &metrics);
         let limiter = Arc::new(Limiter::new(Arc::clone(&store), Arc::clone(&metrics)));
         let audit = Arc::new(Audit::new(Arc::clone(&metrics), Webhook::new(clock.clone(), Arc::clone(&metrics))));
@@ -163,7 +161,7 @@ impl App {
         self.lasting.metrics.reloaded(counted);
         self.current.store(Arc::new(outcome?));
         self.lasting.audit.webhook.apply(config.webhook.as_ref());
-        self.lasting.follower.set_max_staleness(config.revocation.max_staleness);
+        self.lasting.follower.view().set_max_staleness(config.revocation.max_staleness);
         tell_what_is_opened(&config);
         for listener in &config.listeners {
             if let Some(tls) = self.tls.get(&listener.name) {
@@ -252,12 +250,13 @@ fn but_certificates(listeners: &[Listener]) -> Vec<Listener> {
     listeners.iter().map(fixed).collect()
 }
 
-/// `store` with a view of its revocations, and who keeps that.
+/// `store`, measured and with a view of its revocations, and who keeps that.
 fn followed(store: Arc<dyn Store>, config: &Config, metrics: &Arc<Metrics>) -> (Arc<dyn Store>, Arc<Follower>) {
     let view = Arc::new(View::new(config.revocation.max_staleness));
-    let feed: Arc<dyn Feed> = Arc::<dyn Store>::clone(&store);
-    let follower = Arc::new(Follower::new(feed, store.partitions(), view, Arc::clone(metrics)));
-    (Arc::new(Replicated::new(store, Arc::clone(&follower))), follower)
+    let store = Arc::new(Measured::new(store, Arc::clone(metrics), Arc::<View>::clone(&view)));
+    let feed: Arc<dyn Feed> = Arc::<Measured>::clone(&store);
+    let follower = Follower::new(feed, store.partitions(), view, Arc::clone(metrics));
+    (store, Arc::new(follower))
 }
 
 /// Opens the store of a configuration.

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -25,8 +25,6 @@ const PERIOD: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often a view that is not in use looks whether it has come to be.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long whoever revoked something waits for it to be known here.
-const PATIENCE: Duration = Duration::from_millis(250);
 
 /// One look in so many sweeps.
 const SWEEP_EVERY: u32 = 16;
@@ -68,9 +66,6 @@ pub struct Follower {
     view: Arc<View>,
     metrics: Arc<Metrics>,
     trails: Mutex<Vec<(Partition, Trail)>>,
-    hurry: Notify,
-    /// Up to which moment everything is known.
-    synced: watch::Sender<Option<Instant>>,
     owes: AtomicBool,
     is_failing: AtomicBool,
     clock: std::sync::Mutex<PatientClock>,
@@ -85,8 +80,6 @@ impl Follower {
             view,
             metrics,
             trails: Mutex::new(trails),
-            hurry: Notify::new(),
-            synced: watch::Sender::new(None),
             owes: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
             clock: std::sync::Mutex::default(),
@@ -111,7 +104,7 @@ impl Follower {
                 self.rest().await;
                 IDLE
             };
-            let _ = timeout(pause, self.hurry.notified()).await; // until it is time, or somebody is in a hurry
+            let _ = timeout(pause, self.view.is_wanted()).await; // until it is time, or somebody is in a hurry
         }
     }
 
@@ -139,24 +132,8 @@ impl Follower {
         let asked: Vec<_> = join_all(followed).await.into_iter().collect::<Result<_, _>>()?;
         if let Some(stalest) = asked.into_iter().min() {
             self.view.synced(stalest);
-            self.synced.send_replace(Some(stalest));
         }
         Ok(())
-    }
-
-    /// Returns when the view knows everything that the store knows now. If that takes too long the view is not used
-    /// until it does.
-    pub async fn catch_up(&self) {
-        if self.view.max_staleness().is_none() {
-            return;
-        }
-        let since = Instant::now();
-        let mut synced = self.synced.subscribe();
-        self.hurry.notify_one();
-        let caught_up = synced.wait_for(|synced| synced.is_some_and(|synced| synced >= since));
-        if !matches!(timeout(PATIENCE, caught_up).await, Ok(Ok(_))) {
-            self.view.doubt(since);
-        }
     }
 
     /// Has this gateway refuse a session until then, if it has a view. The store, which could not be told, will be as
@@ -166,12 +143,6 @@ impl Follower {
             self.view.apply(sid.partition(), &Revocation::Session { sid, until });
             self.owes.store(true, Ordering::Release);
         }
-    }
-
-    /// The bound on the view's age; see [`View::set_max_staleness`].
-    pub fn set_max_staleness(&self, bound: Option<Duration>) {
-        self.view.set_max_staleness(bound);
-        self.hurry.notify_one();
     }
 
     /// Forgets everything, since nobody keeps it up to date any more.

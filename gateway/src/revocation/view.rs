@@ -7,15 +7,22 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
 use super::entries::Entries;
 pub use super::entries::Sizes;
 use crate::clock::Timestamp;
 use crate::ids::{Jti, Partition, SessionId, Subject};
 use crate::store::Stand;
 use crate::store::feed::Revocation;
+use crate::store::measured::Witness;
 
 /// More than threads that look up at once.
 const SHARDS: usize = 64;
+/// How long whoever revoked something waits for it to be known here.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What the view says of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +49,10 @@ pub struct View {
     max_staleness: AtomicU64,
     /// Of an access token, in nanoseconds, by any configuration so far: what was shortened may be lengthened again.
     longest_life: AtomicU64,
+    /// Wakes the follower.
+    hurry: Notify,
+    /// Wakes who waits for what the follower tells.
+    told: Notify,
 }
 
 impl View {
@@ -55,6 +66,8 @@ impl View {
             doubted: AtomicU64::new(0),
             max_staleness: AtomicU64::new(0),
             longest_life: AtomicU64::new(0),
+            hurry: Notify::new(),
+            told: Notify::new(),
         };
         view.set_max_staleness(max_staleness);
         view
@@ -63,6 +76,7 @@ impl View {
     /// Puts it to use with this bound on its age, or out of use. The configuration may change.
     pub fn set_max_staleness(&self, bound: Option<Duration>) {
         self.max_staleness.store(bound.map_or(0, nanos), Ordering::Relaxed);
+        self.hurry.notify_one();
     }
 
     /// How old it may be; none if it is not in use.
@@ -140,11 +154,29 @@ impl View {
     /// Everything that the store knew at `moment` is known here.
     pub fn synced(&self, moment: Instant) {
         self.synced.store(self.moment(moment), Ordering::Release);
+        self.told.notify_waiters();
     }
 
     /// Not everything of `moment` is known here, and somebody relies on it.
-    pub fn doubt(&self, moment: Instant) {
+    fn doubt(&self, moment: Instant) {
         self.doubted.fetch_max(self.moment(moment), Ordering::Release);
+    }
+
+    /// Returns when somebody is in a hurry to have it brought up to date.
+    pub(super) async fn is_wanted(&self) {
+        self.hurry.notified().await;
+    }
+
+    /// Returns when everything of a moment is known.
+    async fn knows(&self, moment: Instant) {
+        let moment = self.moment(moment);
+        loop {
+            let told = self.told.notified(); // First, so that nothing is told unheard in between.
+            if self.synced.load(Ordering::Acquire) >= moment {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Whether it may be used instead of the store.
@@ -199,6 +231,21 @@ impl View {
 
     fn write(&self, shard: usize) -> RwLockWriteGuard<'_, Entries> {
         self.shards[shard].write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Witness for View {
+    /// Until it knows, if that takes too long, it is not used; nobody waits for one that is out of use.
+    async fn catch_up(&self) {
+        if self.max_staleness().is_none() {
+            return;
+        }
+        let since = Instant::now();
+        self.hurry.notify_one();
+        if timeout(PATIENCE, self.knows(since)).await.is_err() {
+            self.doubt(since);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! A store that measures another: how long each command took, whether it answered, and so whether the
-//! store is up. It adds nothing else and changes no answer.
+//! The store as this gateway uses it: how long each command took is measured, whether it answered, and so whether the
+//! store is up; and whoever revokes something is answered only once this gateway knows of it. It relies on a
+//! [`Witness`] for that, and changes no answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,16 +18,24 @@ use crate::metrics::Metrics;
 use crate::policy::Grants;
 use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
+/// Who is to know of what is revoked before whoever revoked it is answered.
+#[async_trait]
+pub trait Witness: Send + Sync + 'static {
+    /// Returns when everything that the store knows now is known, or will be noticed not to be.
+    async fn catch_up(&self);
+}
+
 /// Measures `inner`.
 pub struct Measured {
     inner: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    witness: Arc<dyn Witness>,
 }
 
 impl Measured {
-    /// Measures `inner`.
-    pub fn new(inner: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
-        Self { inner, metrics }
+    /// Measures `inner`, and has `witness` know of what is revoked through this.
+    pub fn new(inner: Arc<dyn Store>, metrics: Arc<Metrics>, witness: Arc<dyn Witness>) -> Self {
+        Self { inner, metrics, witness }
     }
 
     async fn timed<T>(
@@ -75,7 +84,11 @@ impl Store for Measured {
     }
 
     async fn open(&self, session: Session, cap: Option<Cap>, memory: Memory) -> Result<Opening, StoreError> {
-        self.timed("open", self.inner.open(session, cap, memory)).await
+        let opening = self.timed("open", self.inner.open(session, cap, memory)).await?;
+        if matches!(opening, Opening::Opened { evicted: 1.., .. }) {
+            self.witness.catch_up().await;
+        }
+        Ok(opening)
     }
 
     async fn rotate(
@@ -86,7 +99,11 @@ impl Store for Measured {
         memory: Memory,
         now: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        self.timed("rotate", self.inner.rotate(presented, grants, lifetimes, memory, now)).await
+        let rotation = self.timed("rotate", self.inner.rotate(presented, grants, lifetimes, memory, now)).await?;
+        if matches!(rotation, Rotation::Reused(_)) {
+            self.witness.catch_up().await;
+        }
+        Ok(rotation)
     }
 
     async fn check(&self, check: &Check<'_>, now: Timestamp) -> Result<Standing, StoreError> {
@@ -117,11 +134,15 @@ impl Store for Measured {
         memory: Memory,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        self.timed("end", self.inner.end(subject, ending, cause, memory, now)).await
+        let ended = self.timed("end", self.inner.end(subject, ending, cause, memory, now)).await?;
+        self.witness.catch_up().await;
+        Ok(ended)
     }
 
     async fn revoke(&self, subject: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        self.timed("revoke", self.inner.revoke(subject, jti, until, now)).await
+        self.timed("revoke", self.inner.revoke(subject, jti, until, now)).await?;
+        self.witness.catch_up().await;
+        Ok(())
     }
 
     async fn session(&self, sid: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
@@ -143,7 +164,9 @@ impl Store for Measured {
         memory: Memory,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.timed("set_disabled", self.inner.set_disabled(subject, disabled, memory, now)).await
+        self.timed("set_disabled", self.inner.set_disabled(subject, disabled, memory, now)).await?;
+        self.witness.catch_up().await;
+        Ok(())
     }
 
     async fn login_delay(&self, key: &str, now: Timestamp) -> Result<Duration, StoreError> {

@@ -9,6 +9,7 @@ use portcullis::ids::{LimitId, Subject};
 use portcullis::limit::{Accuracy, Limit, LimitBy, Quota};
 use portcullis::limiter::{Limiter, TIDY};
 use portcullis::metrics::Metrics;
+use portcullis::revocation::view::View;
 use portcullis::store::measured::Measured;
 use portcullis::store::{Counted, Leasable, Store};
 
@@ -24,7 +25,8 @@ struct Gateway {
 impl Gateway {
     fn new(store: &Arc<dyn Store>) -> Self {
         let metrics = Arc::new(Metrics::new());
-        let store = Arc::new(Measured::new(Arc::clone(store), Arc::clone(&metrics)));
+        let unused = Arc::new(View::new(None));
+        let store = Arc::new(Measured::new(Arc::clone(store), Arc::clone(&metrics), unused));
         Self { limiter: Limiter::new(store, Arc::clone(&metrics)), metrics, tidied: NOW }
     }
 
