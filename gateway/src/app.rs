@@ -194,6 +194,13 @@ impl App {
         Ok(Snapshot::build(config, keyring, &self.lasting))
     }
 
+    /// What returns when nothing is served any more, which is soon after the app is no more, however it ended: all access
+    /// lines are on their way then.
+    pub fn ended(&self) -> impl Future<Output = ()> + use<> {
+        let acceptor = self.acceptor.clone();
+        async move { acceptor.ended().await }
+    }
+
     /// Says that it is not ready, goes on serving for a while so that others notice, then stops accepting
     /// and waits for requests in flight and revocations; streams that are still open then are told to go: whether all
     /// of them ended.

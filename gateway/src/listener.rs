@@ -168,6 +168,11 @@ impl Acceptor {
         self.connections.close();
         timeout(deadline, self.connections.wait()).await.is_ok()
     }
+
+    /// Returns when nothing is served any more, soon after `end` said so.
+    pub async fn ended(&self) {
+        self.workers.ended().await;
+    }
 }
 
 impl Worker {

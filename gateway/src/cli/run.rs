@@ -68,10 +68,13 @@ async fn serve(path: &Path, config: Config, logs: &telemetry::Guard) -> Ending {
         reload(path, &mut app).await;
     }
     info!(target: "api", "stopping: requests in flight may end, another signal ends at once");
-    tokio::select! {
+    let ended = app.ended();
+    let ending = tokio::select! {
         drained = app.shut_down() => if drained { Ending::Well } else { Ending::CutOff },
         () = signals.stop() => Ending::CutOff,
-    }
+    };
+    ended.await; // What was cut off has its access lines, too.
+    ending
 }
 
 async fn reload(path: &Path, app: &mut App) {

@@ -8,16 +8,22 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use pingora::proxy::HttpProxy;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::telemetry::AccessLog;
+
+/// How long the workers may take to let go of what they still serve.
+const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// What all of them share.
 pub(super) struct Shared {
@@ -45,7 +51,10 @@ pub(super) struct Worker {
 }
 
 /// All workers.
-pub(super) struct Workers(Box<[Arc<Worker>]>);
+pub(super) struct Workers {
+    all: Box<[Arc<Worker>]>,
+    threads: TaskTracker,
+}
 
 impl Workers {
     /// Starts so many, each with an engine that `proxy` makes. They stop, whatever they are at, when `end` says so.
@@ -55,20 +64,30 @@ impl Workers {
         end: &CancellationToken,
         proxy: impl Fn() -> HttpProxy<Gateway>,
     ) -> io::Result<Self> {
-        let runtime = |number| if count.get() == 1 { Ok(Handle::current()) } else { spawn(number, end.clone()) };
+        let threads = TaskTracker::new();
+        let spawn = |number| spawn(number, end.clone(), threads.token());
+        let runtime = |number| if count.get() == 1 { Ok(Handle::current()) } else { spawn(number) };
         let worker = |number| Ok(Arc::new(Worker::new(runtime(number)?, shared, proxy())));
-        Ok(Self((0..count.get()).map(worker).collect::<io::Result<_>>()?))
+        let all = (0..count.get()).map(worker).collect::<io::Result<_>>()?;
+        threads.close();
+        Ok(Self { all, threads })
     }
 
     /// The one that has the fewest connections.
     pub(super) fn idlest(&self) -> &Arc<Worker> {
         let connections = |worker: &&Arc<Worker>| worker.connections.load(Ordering::Relaxed);
-        self.0.iter().min_by_key(connections).expect("there is at least one")
+        self.all.iter().min_by_key(connections).expect("there is at least one")
     }
 
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Worker> {
-        self.0.iter().map(AsRef::as_ref)
+        self.all.iter().map(AsRef::as_ref)
+    }
+
+    /// Returns when all threads have let go of what they served, so that nothing more is told of it; a moment after
+    /// they were told to end, or a second if one is stuck.
+    pub(super) async fn ended(&self) {
+        let _ = timeout(LETTING_GO, self.threads.wait()).await; // Nobody waits for one that is stuck.
     }
 }
 
@@ -101,13 +120,14 @@ impl Worker {
     }
 }
 
-/// A runtime on a thread of its own.
-fn spawn(number: usize, end: CancellationToken) -> io::Result<Handle> {
+/// A runtime on a thread of its own, which holds `running` for as long as anything runs there.
+fn spawn(number: usize, end: CancellationToken, running: TaskTrackerToken) -> io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         runtime.block_on(end.cancelled());
         runtime.shutdown_background(); // Whatever is still running was given its time.
+        drop(running);
     })?;
     Ok(handle)
 }

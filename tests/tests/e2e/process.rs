@@ -7,10 +7,18 @@ use std::process::Stdio;
 
 use portcullis_backend::{Config, DatabaseUrl, Server};
 use portcullis_tests::{Client, Recorder, eventually, listening};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 /// The admin token of a [`Stand`].
 pub(crate) const ADMIN_TOKEN: &str = "Zk3vR8qLw1XbT6yHn0PcJ5sUd9GfMa2e";
+
+/// More than a worker can let go of before the process has ended, if nobody waits for it.
+const STREAMS: usize = 60;
+
+const UPGRADE: &[u8] = b"GET /public/tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const UPGRADED: &[u8] = b"HTTP/1.1 101";
 
 /// A built program of the workspace, beside this test's own.
 fn program(name: &str) -> PathBuf {
@@ -56,17 +64,8 @@ impl Stand {
             .replace("@RECORDER@", &recorder.address().to_string());
         std::fs::write(folder.path().join("portcullis.toml"), toml).unwrap();
         std::fs::write(folder.path().join("admin-token"), ADMIN_TOKEN).unwrap();
-        let log = std::fs::File::create(folder.path().join("out.log")).unwrap();
         prepare(folder.path());
-        let gateway = Command::new("sh")
-            .args(["-c", &format!("{commands}; exec \"$0\" run")])
-            .arg(program("portcullis"))
-            .current_dir(folder.path())
-            .stdout(Stdio::from(log.try_clone().unwrap()))
-            .stderr(Stdio::from(log))
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let gateway = spawn(commands, folder.path(), "out.log");
         let mut stand = Self { gateway, folder, address: String::new(), _backend: backend, recorder };
         eventually("it listens", || async {
             stand.listening("public").is_some() && stand.listening("admin").is_some()
@@ -134,6 +133,14 @@ impl Stand {
     }
 }
 
+/// Runs the gateway of `folder` after these commands of a shell.
+fn spawn(commands: &str, folder: &Path, log: &str) -> Child {
+    let log = std::fs::File::create(folder.join(log)).unwrap();
+    let mut gateway = Command::new("sh");
+    gateway.args(["-c", &format!("{commands}; exec \"$0\" run")]).arg(program("portcullis")).current_dir(folder);
+    gateway.stdout(Stdio::from(log.try_clone().unwrap())).stderr(Stdio::from(log)).kill_on_drop(true).spawn().unwrap()
+}
+
 pub(crate) async fn run(arguments: &[&str], folder: &Path) -> (i32, String, String) {
     let output =
         Command::new(program("portcullis")).args(arguments).current_dir(folder).env_clear().output().await.unwrap();
@@ -170,6 +177,28 @@ async fn a_second_signal_ends_it_at_once() {
     stand.signal("-TERM");
     assert_eq!(stand.gateway.wait().await.unwrap().code(), Some(4));
     assert!(cut.await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_are_cut_off_have_their_access_lines_whoever_served_them() {
+    for workers in [1, 2, 3] {
+        let toml = include_str!("process.toml").replace("@TELEMETRY@", &format!("[process]\nworkers = {workers}"));
+        let mut stand = Stand::start_with(&toml).await;
+        let mut tunnels = Vec::new();
+        for _ in 0..STREAMS {
+            let mut tunnel = TcpStream::connect(stand.address()).await.unwrap();
+            tunnel.write_all(UPGRADE).await.unwrap();
+            tunnel.read_exact(&mut [0; UPGRADED.len()]).await.unwrap();
+            tunnels.push(tunnel);
+        }
+        stand.signal("-TERM");
+        eventually("it stops", || async { stand.logs().contains("stopping") }).await;
+        stand.signal("-TERM");
+        assert_eq!(stand.gateway.wait().await.unwrap().code(), Some(4), "{workers} workers");
+        let logs = stand.logs();
+        let lines = logs.lines().filter(|line| line.contains(r#""path":"/public/tunnel""#)).count();
+        assert_eq!(lines, STREAMS, "{workers} workers");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
