@@ -62,7 +62,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Counts in `store`.
+    /// Counts in `store`, and leases from it on the runtime that this is called on, which is to outlive all requests.
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
         let leases = Arc::new(Leases::new(Arc::clone(&store), Arc::clone(&metrics)));
         Self { store, leases, local: LocalCounts::default(), metrics }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hashbrown::HashTable;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::share::Share;
@@ -38,6 +39,8 @@ pub(super) struct Leases {
     shards: [Mutex<HashTable<Holding>>; SHARDS],
     keys_per_shard: usize,
     hasher: RandomState,
+    /// Where the store is asked, whichever worker wants to know: who waits elsewhere depends on none of them.
+    runtime: Handle,
     /// In microseconds since 1970.
     gone_until: AtomicI64,
 }
@@ -78,7 +81,7 @@ enum Next {
 type Shard<'a> = MutexGuard<'a, HashTable<Holding>>;
 
 impl Leases {
-    /// Leases from `store`.
+    /// Leases from `store`, which is asked on the runtime that this is called on.
     pub(super) fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
         Self::with_room(MAX_KEYS, store, metrics)
     }
@@ -90,6 +93,7 @@ impl Leases {
             shards: std::array::from_fn(|_| Mutex::default()),
             keys_per_shard: keys / SHARDS,
             hasher: RandomState::new(),
+            runtime: Handle::current(),
             gone_until: AtomicI64::new(0),
         }
     }
@@ -131,7 +135,7 @@ impl Leases {
             }
             holding.is_asking = true;
             // A task of its own: who asked may go away, others wait for the same answer.
-            tokio::spawn(Arc::clone(self).renew(holding.name.clone()));
+            self.runtime.spawn(Arc::clone(self).renew(holding.name.clone()));
         }
         decision.map_or_else(|| Next::Wait(holding.wait()), Next::Decided)
     }

@@ -1,9 +1,13 @@
 //! Shares on a real store: room for keys, and what becomes of requests while the store is gone.
 
+use std::thread;
+
+use futures_util::FutureExt as _;
 use sqlx::{Connection as _, SqliteConnection};
+use tokio::time::timeout;
 
 use super::*;
-use crate::ids::Subject;
+use crate::ids::{RouteId, Subject};
 use crate::limit::{Accuracy, LimitBy};
 use crate::store::embedded::EmbeddedStore;
 
@@ -86,6 +90,21 @@ async fn what_is_left_passes_while_the_store_is_gone_and_nobody_waits_for_it() {
 
     sqlx::raw_sql("ALTER TABLE gone RENAME TO limits").execute(&mut file).await.unwrap();
     assert!(take(NOW.after(PAUSE)).await.is_some_and(|decision| decision.allowed), "but soon");
+}
+
+#[tokio::test]
+async fn who_waits_is_answered_though_the_worker_that_asked_first_has_ended() {
+    let (leases, _, _folder) = leases(MAX_KEYS).await;
+    let first = Arc::clone(&leases);
+    let worker = thread::spawn(move || {
+        let worker = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let asked = async { first.take(&limit(9), Whom::Route(&RouteId::parse("r").unwrap()), NOW).now_or_never() };
+        worker.block_on(asked)
+    });
+    assert_eq!(worker.join().unwrap(), None, "it waits for the store");
+    let route = RouteId::parse("r").unwrap();
+    let second = timeout(Duration::from_secs(10), leases.take(&limit(9), Whom::Route(&route), NOW)).await;
+    assert_eq!(second.unwrap().map(|decision| decision.allowed), Some(true));
 }
 
 #[tokio::test]
