@@ -212,6 +212,7 @@ impl App {
         self.revoker.hurry();
         let mut drained = self.acceptor.drain(deadline).await;
         let revoked = self.revoker.drain(end).await;
+        self.lasting.follower.settle(end).await;
         if !drained {
             self.streams.end_all(Cause::Leaving);
             drained = self.acceptor.drain(PATIENCE).await;

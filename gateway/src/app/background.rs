@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -87,9 +88,12 @@ impl App {
             }
         });
         self.every(Duration::ZERO, move || {
-            let (memory, now) = tend();
-            follower.tend(memory, now);
-            std::future::ready(VIEW)
+            let (follower, (memory, now)) = (Arc::clone(&follower), tend());
+            async move {
+                // Of a million it takes a while. Whether it panicked is in the log; the next look comes anyway.
+                let _ = spawn_blocking(move || follower.tend(memory, now)).await;
+                VIEW
+            }
         });
     }
 
@@ -157,7 +161,7 @@ impl App {
                 async move {
                     let interval = tls.check_interval;
                     // Whether it panicked is in the log; the next look comes anyway.
-                    let _ = tokio::task::spawn_blocking(move || tls.look_again(clock.now())).await;
+                    let _ = spawn_blocking(move || tls.look_again(clock.now())).await;
                     interval
                 }
             });

@@ -3,16 +3,18 @@
 //! lost its last writes un-revokes nothing as long as one gateway was there. It never says that the view is up to
 //! date before everything that the store knew when it was asked is in it.
 
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::sync::{Mutex, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{timeout, timeout_at};
 use tracing::{info, warn};
 
-use super::view::View;
+use super::view::{Copied, View};
 use crate::clock::Timestamp;
 use crate::ids::{Partition, PartitionCount, SessionId};
 use crate::metrics::Metrics;
@@ -60,13 +62,26 @@ enum Trail {
     Cold(Cause),
 }
 
+/// How many sessions were voided without the store, and how many of these it was told of since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Owed {
+    voided: u64,
+    told: u64,
+}
+
+impl Owed {
+    fn is_settled(&self) -> bool {
+        self.told == self.voided
+    }
+}
+
 /// Keeps a view up to date.
 pub struct Follower {
     feed: Arc<dyn Feed>,
     view: Arc<View>,
     metrics: Arc<Metrics>,
     trails: Mutex<Vec<(Partition, Trail)>>,
-    owes: AtomicBool,
+    owed: watch::Sender<Owed>,
     is_failing: AtomicBool,
     clock: std::sync::Mutex<PatientClock>,
 }
@@ -80,7 +95,7 @@ impl Follower {
             view,
             metrics,
             trails: Mutex::new(trails),
-            owes: AtomicBool::new(false),
+            owed: watch::Sender::default(),
             is_failing: AtomicBool::new(false),
             clock: std::sync::Mutex::default(),
         }
@@ -94,7 +109,8 @@ impl Follower {
     /// Keeps the view up to date for ever, by what `terms` say then.
     pub async fn run(&self, terms: impl Fn() -> (Memory, Timestamp)) {
         loop {
-            let pause = if self.view.max_staleness().is_some() {
+            // What is owed is told, whatever became of the mode.
+            let pause = if self.view.max_staleness().is_some() || !self.owed.borrow().is_settled() {
                 let (memory, now) = terms();
                 let followed = self.follow(memory, now).await;
                 let pause = if followed.is_ok() { PERIOD } else { PAUSE };
@@ -123,7 +139,8 @@ impl Follower {
     /// Brings the view up to date.
     pub async fn follow(&self, memory: Memory, now: Timestamp) -> Result<(), StoreError> {
         let mut trails = self.trails.lock().await;
-        if self.owes.swap(false, Ordering::AcqRel) {
+        let owed = *self.owed.borrow();
+        if !owed.is_settled() {
             for (_, trail) in trails.iter_mut() {
                 trail.chill(Cause::Owed);
             }
@@ -133,6 +150,9 @@ impl Follower {
         if let Some(stalest) = asked.into_iter().min() {
             self.view.synced(stalest);
         }
+        if !owed.is_settled() {
+            self.owed.send_modify(|all| all.told = owed.voided);
+        }
         Ok(())
     }
 
@@ -141,7 +161,17 @@ impl Follower {
     pub fn void(&self, sid: SessionId, until: Timestamp) {
         if self.view.max_staleness().is_some() {
             self.view.apply(sid.partition(), &Revocation::Session { sid, until });
-            self.owes.store(true, Ordering::Release);
+            self.owed.send_modify(|owed| owed.voided += 1);
+        }
+    }
+
+    /// Waits until the store was told what it is owed, but for no longer than until `end`: then it never hears of it
+    /// from here.
+    pub async fn settle(&self, end: tokio::time::Instant) {
+        let mut owed = self.owed.subscribe();
+        if timeout_at(end, owed.wait_for(Owed::is_settled)).await.is_err() {
+            let Owed { voided, told } = *self.owed.borrow();
+            warn!(target: "error", logouts = voided - told, "the store was never told of logouts that it could not take");
         }
     }
 
@@ -201,7 +231,7 @@ impl Follower {
 
     /// Merges in all that the store knows, and tells it what it does not: from where changes are to be read on.
     async fn take_snapshot(&self, partition: Partition, memory: Memory, now: Timestamp) -> Result<Cursor, StoreError> {
-        let mut ours = self.view.copy(partition, now);
+        let mut ours = self.copy(partition, now).await;
         let mut place = None;
         let cursor = loop {
             let page = self.feed.snapshot(partition, place.as_ref()).await?;
@@ -214,13 +244,19 @@ impl Follower {
                 Next::Changes(cursor) => break cursor,
             }
         };
-        let lost: Vec<_> = ours.of(partition, now).collect();
-        for lost in lost.chunks(MOST_IN_A_PAGE) {
-            for known in self.feed.restore(partition, lost, memory, now).await? {
+        for lost in ours.into_parts(MOST_IN_A_PAGE, partition, now) {
+            for known in self.feed.restore(partition, &lost, memory, now).await? {
                 self.view.apply(partition, &known);
             }
         }
         Ok(cursor)
+    }
+
+    /// What the view knows of a partition. It may be much, so a thread that nobody waits for copies it.
+    async fn copy(&self, partition: Partition, now: Timestamp) -> Copied {
+        let view = Arc::clone(&self.view);
+        let copied = spawn_blocking(move || view.copy(partition, now)).await;
+        copied.unwrap_or_else(|broken| resume_unwind(broken.into_panic())) // Nobody else ends it.
     }
 
     /// Says once that revocations can't be followed, and once that they can again.

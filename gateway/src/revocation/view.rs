@@ -114,23 +114,19 @@ impl View {
 
     /// Takes one in; see [`Revocation`]. Any number of times, in any order but for that of one user's epoch.
     pub fn apply(&self, partition: Partition, revocation: &Revocation) {
-        let shard = match revocation {
-            Revocation::Token { jti, .. } => of_token(jti),
-            Revocation::Session { sid, .. } => of_session(sid),
-            Revocation::User { subject, .. } => of_user(subject),
-        };
-        self.change(shard, |entries| entries.apply(partition, revocation));
+        self.change(of(revocation), |entries| entries.apply(partition, revocation));
     }
 
-    /// All of `partition` that still matters.
-    pub(super) fn copy(&self, partition: Partition, now: Timestamp) -> Entries {
-        let mut copy = Entries::default();
-        for shard in 0..SHARDS {
+    /// All of `partition` that still matters. Of a million that takes a tenth of a second.
+    pub(super) fn copy(&self, partition: Partition, now: Timestamp) -> Copied {
+        let copy = |shard| {
+            let mut copy = Entries::default();
             for revocation in self.read(shard).of(partition, now) {
                 copy.apply(partition, &revocation);
             }
-        }
-        copy
+            copy
+        };
+        Copied((0..SHARDS).map(copy).collect())
     }
 
     /// Forgets what was over some time ago, by a clock that does not run ahead; `access_life` is that of
@@ -249,11 +245,41 @@ impl Witness for View {
     }
 }
 
+/// What a view knew of a partition, in shards like its own: one large table would be made anew again and again.
+pub(super) struct Copied(Vec<Entries>);
+
+impl Copied {
+    /// Forgets one that somebody else knows as well.
+    pub(super) fn strike(&mut self, theirs: &Revocation) {
+        self.0[of(theirs)].strike(theirs);
+    }
+
+    /// What is left of `partition`, as far as it still matters, in parts of at most so many.
+    pub(super) fn into_parts(
+        self,
+        most: usize,
+        partition: Partition,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Vec<Revocation>> {
+        let left = move |entries: Entries| entries.of(partition, now).collect::<Vec<_>>();
+        let mut left = self.0.into_iter().flat_map(left);
+        std::iter::from_fn(move || Some(left.by_ref().take(most).collect::<Vec<_>>()).filter(|part| !part.is_empty()))
+    }
+}
+
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 // Of an id, bytes that its table does not place it by, or all shards would be placed alike.
+
+fn of(revocation: &Revocation) -> usize {
+    match revocation {
+        Revocation::Token { jti, .. } => of_token(jti),
+        Revocation::Session { sid, .. } => of_session(sid),
+        Revocation::User { subject, .. } => of_user(subject),
+    }
+}
 
 fn of_token(jti: &Jti) -> usize {
     usize::from(jti.as_bytes()[1]) % SHARDS

@@ -2,11 +2,11 @@
 //! store that forgets and comes back, and what any of them knew stays revoked.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use futures_util::FutureExt as _;
 use proptest::prelude::*;
+use tokio::runtime::{Builder, Runtime};
 
 use super::*;
 use crate::ids::{Jti, Subject};
@@ -20,6 +20,9 @@ const GATEWAYS: usize = 3;
 /// So many are told at once, so that histories have many pages.
 const PAGE: usize = 3;
 
+/// Where gateways follow, in all histories: to make one for each costs more than they do.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().enable_time().build().unwrap());
+
 #[test]
 fn a_clock_that_steps_ahead_is_followed_patiently_and_one_that_steps_back_at_once() {
     let (began, second) = (Instant::now(), Duration::from_secs(1));
@@ -30,6 +33,22 @@ fn a_clock_that_steps_ahead_is_followed_patiently_and_one_that_steps_back_at_onc
     assert_eq!(clock.show(ahead, began + 2 * second), NOON.after(3 * second));
     assert_eq!(clock.show(ahead, began + 10_000 * second), ahead);
     assert_eq!(clock.show(NOON, began + 10_001 * second), NOON);
+}
+
+#[test]
+fn what_the_store_could_not_be_told_it_is_told_though_the_view_has_gone_out_of_use() {
+    let mut history = History::new();
+    history.follow(0);
+    history.take(&Step::Void(0, 1));
+    let (follower, now) = (&history.gateways[0], history.now());
+    follower.view().set_max_staleness(None);
+    RUNTIME.block_on(async {
+        tokio::select! {
+            () = follower.run(|| (MEMORY, now)) => {}
+            () = follower.settle(tokio::time::Instant::now() + Duration::from_secs(10)) => {}
+        }
+    });
+    assert_eq!(history.world().primary.listed.len(), 1);
 }
 
 /// What a store holds, in the plainest way.
@@ -403,7 +422,7 @@ impl History {
     /// What the store knew when a gateway began to ask, that gateway knows once it has followed.
     fn follow(&mut self, gateway: usize) {
         let before: Vec<_> = self.world().primary.listed.values().cloned().collect();
-        let followed = self.gateways[gateway].follow(MEMORY, self.now()).now_or_never().unwrap();
+        let followed = RUNTIME.block_on(self.gateways[gateway].follow(MEMORY, self.now()));
         if followed.is_ok() {
             self.world().is_flushed[gateway] = false;
             for revocation in &before {
