@@ -117,6 +117,11 @@ impl Clock {
     pub fn advance(&self, span: Duration) {
         self.ahead_micros.fetch_add(micros(span), Ordering::Relaxed);
     }
+
+    /// Sets this clock and all its clones back by `span`, as a machine's is when it had been wrong.
+    pub fn set_back(&self, span: Duration) {
+        self.ahead_micros.fetch_sub(micros(span), Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]

@@ -94,7 +94,10 @@ async fn two_gateways_admit_a_burst_once_and_all_of_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_gateways_at_saturation_admit_what_the_rate_allows() {
-    let mut stack = Stack::start(Kind::Redis).await;
+    // Far less than even a busy machine asks for.
+    let slow = "[limits.slow]\nrate = \"20/s\"\nburst = 80\nper = \"address\"\naccuracy = \"leased\"\n
+        [[route]]\nid = \"slow\"\nmatch = { path = \"/slow/*\" }\nupstream = \"recorder\"\npolicy = \"public\"\nlimit = \"slow\"\n";
+    let mut stack = Stack::builder(Kind::Redis).extra(slow).start().await;
     let clients = [stack.anonymous(), stack.another_gateway().await];
     let began = Instant::now();
     let mut tasks = JoinSet::new();
@@ -104,18 +107,17 @@ async fn two_gateways_at_saturation_admit_what_the_rate_allows() {
             let (mut sent, mut passed) = (0_u32, 0_u32);
             while began.elapsed() < Duration::from_secs(4) {
                 sent += 1;
-                passed += u32::from(client.get("/leased_by_address/x").await.status == 200);
+                passed += u32::from(client.get("/slow/x").await.status == 200);
             }
             (sent, passed)
         });
     }
     let (sent, passed) = tasks.join_all().await.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    let may = 80.0 + 100.0 * began.elapsed().as_secs_f64();
+    let may = 80.0 + 20.0 * began.elapsed().as_secs_f64();
     println!("{passed} of {sent} passed, {may:.0} may ({:.1} %)", 100.0 * f64::from(passed) / may);
     assert!(f64::from(passed) <= may, "{passed} of {may}");
-    if f64::from(sent) > 1.5 * may {
-        assert!(f64::from(passed) > 0.9 * may, "{passed} of {may}"); // store_contract asks for 95 %, without a clock
-    }
+    assert!(f64::from(sent) > 1.5 * may, "{sent} are no saturation of {may}");
+    assert!(f64::from(passed) > 0.9 * may, "{passed} of {may}"); // store_contract asks for 95 %, without a clock
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,16 @@ impl Stand {
         stand
     }
 
+    /// A second gateway in this folder, of the same configuration and store, that ends with the test.
+    pub(crate) async fn another(&self) -> Another {
+        let log = self.folder.path().join("another.log");
+        let gateway = spawn(":", self.folder.path(), "another.log");
+        let address = |listener| listening(&std::fs::read_to_string(&log).unwrap(), listener);
+        eventually("it listens", || async { address("public").is_some() && address("admin").is_some() }).await;
+        let client = |listener| Client::anonymous(format!("http://{}", address(listener).unwrap()));
+        Another { client: client("public"), admin: client("admin"), _gateway: gateway }
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -131,6 +141,13 @@ impl Stand {
         self.signal("-TERM");
         assert_eq!(self.gateway.wait().await.unwrap().code(), Some(0));
     }
+}
+
+/// Who asks a second gateway of a [`Stand`], and its admin listener.
+pub(crate) struct Another {
+    pub(crate) client: Client,
+    pub(crate) admin: Client,
+    _gateway: Child,
 }
 
 /// Runs the gateway of `folder` after these commands of a shell.

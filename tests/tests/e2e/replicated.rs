@@ -2,13 +2,15 @@
 //! all the same: at once by the gateway that revoked it, soon by the others, and by all of them whatever becomes of
 //! the store. Nobody else is refused because of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis_tests::{Builder, Client, Kind, Redis, Stack, Switch, eventually, on_both_stores};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use crate::process::Stand;
 
 /// Gateways that know by themselves what was revoked, and believe it for half a second.
 fn stack(kind: Kind) -> Builder {
@@ -19,6 +21,12 @@ fn stack(kind: Kind) -> Builder {
 }
 
 const ADMIN_TOKEN: &str = "qspMrHbzuXGrDObHC+l74s0J8S9FyGJk4AKaD2AQ6++sLNSN3aI3ndurkV64F3Hj";
+
+/// That configuration in another mode.
+fn in_mode(mode: &str, toml: &str) -> String {
+    let (before, _) = toml.split_once("[revocation]").unwrap();
+    format!("{before}[revocation]\nmode = \"{mode}\"\n")
+}
 
 /// How often a gateway asked the store about a token.
 async fn asked(stack: &Stack) -> f64 {
@@ -186,19 +194,13 @@ on_both_stores! {
         let mut stack = stack(kind).start().await;
         let alice = stack.login("alice").await;
         views_are_fresh(&stack, &[&alice]).await;
-        let mode = |to: &'static str| {
-            move |toml: String| {
-                let (before, _) = toml.split_once("[revocation]").unwrap();
-                format!("{before}[revocation]\nmode = \"{to}\"\n")
-            }
-        };
-        stack.reload(mode("every_request")).await.unwrap();
+        stack.reload(|toml| in_mode("every_request", &toml)).await.unwrap();
         let before = asked(&stack).await;
         assert_eq!(status(&alice).await, 200);
         assert!(asked(&stack).await - before > 0.5, "the store is asked again");
         let bob = stack.login("bob").await;
         bob.logout("this").await;
-        stack.reload(mode("replicated")).await.unwrap();
+        stack.reload(|toml| in_mode("replicated", &toml)).await.unwrap();
         views_are_fresh(&stack, &[&alice]).await;
         assert_eq!(bob.get("/echo/x").await.reason(), "token_revoked", "also what was revoked meanwhile");
         assert_eq!(status(&alice).await, 200);
@@ -218,7 +220,7 @@ async fn a_redis_that_does_not_answer_is_stood_in_for_no_longer_than_the_bound()
     let redis = stack.redis.as_ref().unwrap();
     for _ in 0..2 {
         redis.stall();
-        let stalled = std::time::Instant::now();
+        let stalled = Instant::now();
         assert_eq!(status(&alice).await, 200, "the view is fresh");
         assert!(ready(&stack).await);
         let watch = Watch { out: &[&bob], known: &[&alice] };
@@ -356,6 +358,114 @@ async fn a_logout_while_redis_is_gone_holds_here_and_everywhere_when_it_is_back(
     let third = stack.another_gateway().await;
     assert_eq!(third.with_access(&alice.access_token()).get("/echo/x").await.reason(), "token_revoked");
     assert_eq!(alice.refresh_with(&alice.refresh_token()).await.reason(), "refresh_ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_stopped_tells_redis_of_the_logout_that_it_could_not_take() {
+    let mut stack = stack(Kind::Redis).impatient().start().await;
+    let (alice, bob) = (stack.login("alice").await, stack.login("bob").await);
+    views_are_fresh(&stack, &[&bob]).await;
+    stack.redis.as_mut().unwrap().stop();
+    assert_eq!(alice.logout("this").await.reason(), "store_unavailable");
+    let stopping = stack.shut_down();
+    stack.redis.as_mut().unwrap().restart().await;
+    assert!(stopping.await.unwrap());
+    let next = stack.another_gateway().await;
+    assert_eq!(next.with_access(&alice.access_token()).get("/echo/x").await.reason(), "token_revoked");
+    assert_eq!(status(&next.with_access(&bob.access_token())).await, 200);
+}
+
+/// Two programs, as after an update that overlaps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_in_one_process_holds_within_the_bound_in_another_on_the_same_file() {
+    const BOUND: Duration = Duration::from_secs(2);
+    let terms = "[revocation]\nmode = \"replicated\"\nmax_staleness = \"2s\"";
+    let here = Stand::start_with(&include_str!("process.toml").replace("@TELEMETRY@", terms)).await;
+    let there = here.another().await;
+    let login = async |name: &str| {
+        let mut client = here.client();
+        client.register(name).await;
+        client.keep(&client.try_login(name, Client::PASSWORD).await);
+        client
+    };
+    let me = async |client: &Client| client.get("/users/me").await.status;
+    let asked = async || {
+        let metrics = there.admin.get("/metrics").await.body;
+        let line =
+            metrics.lines().find(|line| line.starts_with("portcullis_store_command_seconds_count{command=\"check\""));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+    };
+    let bob = there.client.with_access(&login("bob").await.access_token());
+    for number in 0..5 {
+        let alice = login(&format!("alice-{number}")).await;
+        let alice_there = there.client.with_access(&alice.access_token());
+        eventually("it knows by itself", || async {
+            let before = asked().await;
+            me(&alice_there).await == 200 && me(&bob).await == 200 && asked().await == before
+        })
+        .await;
+        assert_eq!(alice.logout("this").await.status, 204);
+        let since = Instant::now();
+        loop {
+            let sent = since.elapsed();
+            match me(&alice_there).await {
+                401 => break,
+                passed => assert!(passed == 200 && sent < BOUND, "{passed} after {sent:?}"),
+            }
+        }
+        assert_eq!(me(&bob).await, 200);
+    }
+    here.stop().await;
+}
+
+/// By how many minutes the clock steps ahead or back: never for longer than a store keeps what is over.
+const STEPS: [i64; 12] = [5, -10, 6, -1, 14, -28, 20, 0, -6, 50, -50, 1];
+
+/// Ends the session of `one`, whose user is `other` too, by a refresh token: they last longer.
+async fn log_out(one: &Client, other: &Client, scope: &str) {
+    let by = if scope == "others" { other } else { one };
+    let answer = by.post(&format!("/auth/logout?scope={scope}"), &json!({ "refresh_token": by.refresh_token() })).await;
+    assert_eq!(answer.status, 204, "{}", answer.problem());
+}
+
+on_both_stores! {
+    async fn a_clock_that_steps_back_and_forth_lets_nobody_in_and_keeps_nobody_out(kind: Kind) {
+        let mut stack = stack(kind).start().await;
+        let asking = stack.another_gateway_with(|toml| in_mode("every_request", &toml)).await;
+        let bob = stack.login("bob").await;
+        let bob_asking = asking.with_access(&bob.access_token());
+        views_are_fresh(&stack, &[&bob]).await;
+        let (mut out, mut ahead) = (Vec::new(), 0);
+        for (number, step) in STEPS.into_iter().enumerate() {
+            for scope in ["this", "all", "others"] {
+                let name = format!("{scope}-{number}");
+                let (one, other) = (stack.login(&name).await, stack.login_again(&name).await);
+                log_out(&one, &other, scope).await;
+                out.push((format!("{scope} before step {number}"), one.access_token()));
+            }
+            let mut leaving = Vec::new();
+            // Nobody leaves before they came: what is revoked is remembered from the moment of it.
+            for scope in ["this", "all", "others"].into_iter().filter(|_| step >= 0) {
+                let name = format!("{scope}-later-{number}");
+                leaving.push((stack.login(&name).await, stack.login_again(&name).await, scope));
+            }
+            ahead += step;
+            let minutes = Duration::from_mins(step.unsigned_abs());
+            if step < 0 { stack.clock.set_back(minutes) } else { stack.clock.advance(minutes) }
+            for (one, other, scope) in leaving {
+                log_out(&one, &other, scope).await;
+                out.push((format!("{scope} after step {number}"), one.access_token()));
+            }
+            for (when, token) in &out {
+                for gateway in [&stack.anonymous(), &asking] {
+                    assert_eq!(status(&gateway.with_access(token)).await, 401, "{when}, at {ahead}");
+                }
+            }
+            // A token holds by the clock, and nothing else speaks against it.
+            let expected = if (0..15).contains(&ahead) { 200 } else { 401 };
+            assert_eq!([status(&bob).await, status(&bob_asking).await], [expected; 2], "at {ahead}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
