@@ -2,10 +2,11 @@
 //! they happened in. Where it happened is logged, once, by [`log_them`]; whoever catches one counts it. What a
 //! panic says is never written down, since it may quote what a client sent.
 
-use std::panic::{AssertUnwindSafe, PanicHookInfo};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, resume_unwind};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::task::spawn_blocking;
 use tracing::error;
 
 /// How soon what panicked goes on.
@@ -30,6 +31,14 @@ pub async fn again<F: Future>(count: impl Fn(), mut work: impl FnMut() -> F) -> 
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Does what keeps a thread busy for long on one that serves nobody. A panic of it goes on here.
+///
+/// # Panics
+/// If `work` does.
+pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    spawn_blocking(work).await.unwrap_or_else(|broken| resume_unwind(broken.into_panic())) // Nobody cancels it.
 }
 
 /// Has panics of this process logged, instead of printed with all that they say.
@@ -58,6 +67,8 @@ mod tests {
         };
         assert_eq!(caught::<()>(work).await, Err(Panicked));
         assert_eq!(caught(async { 7 }).await, Ok(7));
+        assert_eq!(caught(aside(|| panic!("on purpose"))).await, Err::<(), _>(Panicked));
+        assert_eq!(aside(|| 7).await, 7);
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -90,8 +89,7 @@ impl App {
         self.every(Duration::ZERO, move || {
             let (follower, (memory, now)) = (Arc::clone(&follower), tend());
             async move {
-                // Of a million it takes a while. Whether it panicked is in the log; the next look comes anyway.
-                let _ = spawn_blocking(move || follower.tend(memory, now)).await;
+                panics::aside(move || follower.tend(memory, now)).await; // Of a million it takes a while.
                 VIEW
             }
         });
@@ -160,8 +158,7 @@ impl App {
                 let (tls, clock) = (Arc::clone(&tls), clock.clone());
                 async move {
                     let interval = tls.check_interval;
-                    // Whether it panicked is in the log; the next look comes anyway.
-                    let _ = spawn_blocking(move || tls.look_again(clock.now())).await;
+                    panics::aside(move || tls.look_again(clock.now())).await;
                     interval
                 }
             });

@@ -3,21 +3,20 @@
 //! lost its last writes un-revokes nothing as long as one gateway was there. It never says that the view is up to
 //! date before everything that the store knew when it was asked is in it.
 
-use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::{timeout, timeout_at};
 use tracing::{info, warn};
 
-use super::view::{Copied, View};
+use super::view::View;
 use crate::clock::Timestamp;
 use crate::ids::{Partition, PartitionCount, SessionId};
 use crate::metrics::Metrics;
+use crate::panics;
 use crate::store::feed::{Changes, Cursor, Feed, Gap, MOST_IN_A_PAGE, Next, Revocation};
 use crate::store::{Memory, StoreError};
 
@@ -231,7 +230,8 @@ impl Follower {
 
     /// Merges in all that the store knows, and tells it what it does not: from where changes are to be read on.
     async fn take_snapshot(&self, partition: Partition, memory: Memory, now: Timestamp) -> Result<Cursor, StoreError> {
-        let mut ours = self.copy(partition, now).await;
+        let view = Arc::clone(&self.view);
+        let mut ours = panics::aside(move || view.copy(partition, now)).await; // It may be much.
         let mut place = None;
         let cursor = loop {
             let page = self.feed.snapshot(partition, place.as_ref()).await?;
@@ -250,13 +250,6 @@ impl Follower {
             }
         }
         Ok(cursor)
-    }
-
-    /// What the view knows of a partition. It may be much, so a thread that nobody waits for copies it.
-    async fn copy(&self, partition: Partition, now: Timestamp) -> Copied {
-        let view = Arc::clone(&self.view);
-        let copied = spawn_blocking(move || view.copy(partition, now)).await;
-        copied.unwrap_or_else(|broken| resume_unwind(broken.into_panic())) // Nobody else ends it.
     }
 
     /// Says once that revocations can't be followed, and once that they can again.

@@ -208,6 +208,32 @@ fn what_was_revoked_stays_so_however_old_the_view_is() {
 }
 
 #[test]
+fn what_a_copy_has_left_comes_in_parts_and_whole() {
+    let view = fresh();
+    let all: Vec<_> = (0..1000)
+        .flat_map(|number| {
+            let user = Revocation::User { subject: subject(number), epoch: 7, disabled: false };
+            let (token, session) = (jti(number), sid(number));
+            [Revocation::Token { jti: token, until: at(60) }, Revocation::Session { sid: session, until: at(60) }, user]
+        })
+        .collect();
+    for one in &all {
+        view.apply(here(), one);
+    }
+    view.apply(here(), &Revocation::Token { jti: jti(2000), until: at(0) }); // over
+    let mut copy = view.copy(here(), NOW);
+    let (theirs, ours) = all.split_at(1300);
+    for one in theirs {
+        copy.strike(one);
+    }
+    let parts: Vec<_> = copy.into_parts(500, here(), NOW).collect();
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [500, 500, 500, 200]);
+    let left = parts.concat();
+    assert!(ours.iter().all(|one| left.contains(one)), "nothing else has been lost");
+    assert_eq!(view.sizes(), Sizes { tokens: 1001, sessions: 1000, users: 1000 }, "the view still knows all");
+}
+
+#[test]
 fn what_is_long_over_is_forgotten_and_its_memory_given_back() {
     let view = fresh();
     let empty = view.bytes();
