@@ -41,3 +41,8 @@ pub mod streams;
 pub mod telemetry;
 pub mod upstream;
 pub mod webhook;
+
+/// The program's own, so that tests measure memory as it is there.
+#[cfg(all(test, feature = "mimalloc"))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -5,4 +5,5 @@
 
 mod entries;
 pub mod follower;
+mod users;
 pub mod view;

@@ -1,11 +1,12 @@
 //! Revocations in memory, for one thread: tokens, sessions and users, each with what is known of it. It relies on
 //! nothing but what it is told, in any order. It never takes the time for more than it was told it is.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::users::Users;
 use crate::clock::Timestamp;
 use crate::ids::{Jti, Partition, SessionId, Subject};
 use crate::store::feed::Revocation;
@@ -55,9 +56,7 @@ pub struct Sizes {
 pub(super) struct Entries {
     tokens: HashMap<Jti, Listed, Random>,
     sessions: HashMap<SessionId, Listed, Random>,
-    users: HashMap<Subject, UserEntry, RandomState>,
-    /// Bytes of the users' names.
-    names: usize,
+    users: Users<UserEntry>,
 }
 
 impl Entries {
@@ -68,14 +67,7 @@ impl Entries {
             Revocation::Session { sid, until } => list(&mut self.sessions, *sid, *until, partition),
             Revocation::User { subject, epoch, disabled } => {
                 let told = UserEntry { epoch: *epoch, disabled: *disabled, partition };
-                match self.users.get_mut(subject) {
-                    Some(known) if told.epoch < known.epoch => {}
-                    Some(known) => *known = told,
-                    None => {
-                        self.names += cost(subject);
-                        self.users.insert(subject.clone(), told);
-                    }
-                }
+                self.users.tell(subject, told, |known, told| told.epoch >= known.epoch);
             }
         }
     }
@@ -86,10 +78,7 @@ impl Entries {
             Revocation::Token { jti, until } => strike(&mut self.tokens, jti, *until),
             Revocation::Session { sid, until } => strike(&mut self.sessions, sid, *until),
             Revocation::User { subject, epoch, .. } => {
-                if self.users.get(subject).is_some_and(|ours| ours.epoch <= *epoch) {
-                    self.users.remove(subject);
-                    self.names -= cost(subject);
-                }
+                self.users.remove_if(subject, |ours| ours.epoch <= *epoch);
             }
         }
     }
@@ -114,11 +103,8 @@ impl Entries {
         let users = self.users.iter().filter(move |(_, user)| user.partition == partition);
         let tokens = tokens.map(|(jti, listed)| Revocation::Token { jti: *jti, until: listed.until });
         let sessions = sessions.map(|(sid, listed)| Revocation::Session { sid: *sid, until: listed.until });
-        let users = users.map(|(subject, user)| Revocation::User {
-            subject: subject.clone(),
-            epoch: user.epoch,
-            disabled: user.disabled,
-        });
+        let users =
+            users.map(|(subject, user)| Revocation::User { subject, epoch: user.epoch, disabled: user.disabled });
         tokens.chain(sessions).chain(users)
     }
 
@@ -127,15 +113,9 @@ impl Entries {
         let long_ago = now.before(MARGIN);
         self.tokens.retain(|_, listed| listed.until > long_ago);
         self.sessions.retain(|_, listed| listed.until > long_ago);
-        let names = &mut self.names;
-        self.users.retain(|subject, user| {
-            let matters = user.matters(access_life, long_ago);
-            *names -= if matters { 0 } else { cost(subject) };
-            matters
-        });
+        self.users.retain(|user| user.matters(access_life, long_ago));
         tidy(&mut self.tokens);
         tidy(&mut self.sessions);
-        tidy(&mut self.users);
     }
 
     pub(super) fn sizes(&self) -> Sizes {
@@ -144,13 +124,8 @@ impl Entries {
 
     /// Bytes of memory, with the names of the users.
     pub(super) fn bytes(&self) -> usize {
-        self.tokens.allocation_size() + self.sessions.allocation_size() + self.users.allocation_size() + self.names
+        self.tokens.allocation_size() + self.sessions.allocation_size() + self.users.bytes()
     }
-}
-
-/// What a name costs: the name, two counts, and what an allocator rounds up to.
-fn cost(subject: &Subject) -> usize {
-    (subject.as_str().len() + 16).next_multiple_of(16)
 }
 
 fn list<K: Eq + std::hash::Hash>(map: &mut HashMap<K, Listed, Random>, id: K, until: Timestamp, partition: Partition) {
