@@ -2,6 +2,7 @@
 //! logins. A limit's whole state is one moment, the theoretical arrival time, which a store keeps and
 //! changes atomically. Nothing here does I/O or reads a clock; the store's scripts do the same sums.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::{Timestamp, micros};
@@ -11,7 +12,7 @@ use crate::ids::LimitId;
 const CLOCKS_DIFFER: i64 = 10_000_000;
 
 /// How much is allowed: `burst` at once, refilled one every `interval`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quota {
     interval_micros: i64,
     burst: u32,
@@ -82,6 +83,16 @@ impl Quota {
     /// The time in which so many are refilled, in microseconds.
     pub const fn span_of(&self, cells: u32) -> i64 {
         self.interval_micros.saturating_mul(cells as i64)
+    }
+}
+
+/// Part of what a count is called in a store: two quotas of one limit never share one.
+///
+/// A moment means so much of one quota and another much of another. Were it shared, a gateway with a shorter window
+/// would take the moment that another left for that of a clock which stepped back, and refill it, each time.
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}us", self.burst, self.interval_micros)
     }
 }
 

@@ -48,23 +48,28 @@ pub(super) struct Leases {
 /// One share, and who waits for more of it.
 struct Holding {
     name: Name,
-    quota: Quota,
     share: Share,
     is_asking: bool,
     waiting: Vec<oneshot::Sender<Decision>>,
 }
 
-/// What a share is found by.
+/// What a share is found by. What was leased under another quota is of another count.
 #[derive(Clone)]
 struct Name {
     hash: u64,
     limit: LimitId,
+    quota: Quota,
     whom: Kept,
 }
 
 impl Name {
-    fn is(&self, limit: &LimitId, whom: Whom<'_>) -> bool {
-        self.limit == *limit && self.whom.whom() == whom
+    fn is(&self, limit: &LimitId, quota: &Quota, whom: Whom<'_>) -> bool {
+        self.limit == *limit && self.quota == *quota && self.whom.whom() == whom
+    }
+
+    /// What the store counts.
+    fn leasable(&self) -> Leasable {
+        Leasable { limit: self.limit.clone(), whom: self.whom.whom().counted(), quota: self.quota }
     }
 }
 
@@ -112,23 +117,21 @@ impl Leases {
     fn begin(self: &Arc<Self>, limit: &Limit, whom: Whom<'_>, now: Timestamp) -> Next {
         let hash = self.hasher.hash_one((&limit.id, whom));
         let mut shard = self.shard(hash);
-        if let Some(holding) = shard.find_mut(hash, |holding| holding.name.is(&limit.id, whom)) {
-            holding.apply(limit.quota);
+        if let Some(holding) = shard.find_mut(hash, |holding| holding.name.is(&limit.id, &limit.quota, whom)) {
             return self.take_from(holding, now);
         }
         if !self.makes_room(&mut shard, now) {
             return Next::AskAlone;
         }
-        let name = Name { hash, limit: limit.id.clone(), whom: whom.into() };
-        let holding =
-            Holding { name, quota: limit.quota, share: Share::default(), is_asking: false, waiting: Vec::new() };
+        let name = Name { hash, limit: limit.id.clone(), quota: limit.quota, whom: whom.into() };
+        let holding = Holding { name, share: Share::default(), is_asking: false, waiting: Vec::new() };
         let mut kept = shard.insert_unique(hash, holding, |holding| holding.name.hash);
         self.take_from(kept.get_mut(), now)
     }
 
     fn take_from(self: &Arc<Self>, holding: &mut Holding, now: Timestamp) -> Next {
         let decision = holding.share.take(now);
-        let needs_more = decision.is_none() || holding.share.is_low(&holding.quota, now);
+        let needs_more = decision.is_none() || holding.share.is_low(&holding.name.quota, now);
         if needs_more && !holding.is_asking {
             if self.is_gone(now) {
                 return decision.map_or(Next::Uncounted, Next::Decided);
@@ -146,7 +149,7 @@ impl Leases {
             while let Some((of, want, now)) = self.wish(&name) {
                 let answer = self.store.lease(&of, want, now).await;
                 self.note(&of.limit, want, now, &answer);
-                if !self.deal(&name, answer.ok(), &of.quota, want, now) {
+                if !self.deal(&name, answer.ok(), want, now) {
                     break;
                 }
             }
@@ -161,24 +164,21 @@ impl Leases {
     fn wish(&self, name: &Name) -> Option<(Leasable, u32, Timestamp)> {
         self.with(name, |holding| {
             holding.waiting.retain(|waiting| !waiting.is_closed());
-            let (quota, now) = (holding.quota, holding.share.seen());
-            let want = holding.share.want(&quota, holding.waiting.len());
+            let want = holding.share.want(&name.quota, holding.waiting.len());
             holding.is_asking = want > 0;
-            let Name { limit, whom, .. } = name;
-            let of = Leasable { limit: limit.clone(), whom: whom.whom().counted(), quota };
-            holding.is_asking.then_some((of, want, now))
+            holding.is_asking.then(|| (name.leasable(), want, holding.share.seen()))
         })?
     }
 
     /// Hands out what the store granted to those who wait. Who waits still, though it granted all that was wanted,
     /// came while it was asked, and it is to be asked again.
-    fn deal(&self, name: &Name, grant: Option<Grant>, quota: &Quota, want: u32, now: Timestamp) -> bool {
+    fn deal(&self, name: &Name, grant: Option<Grant>, want: u32, now: Timestamp) -> bool {
         let again = self.with(name, |holding| {
-            let Some(grant) = grant.filter(|_| holding.quota == *quota) else {
+            let Some(grant) = grant else {
                 holding.give_up();
                 return false;
             };
-            holding.share.granted(grant, want, &holding.quota, now);
+            holding.share.granted(grant, want, &name.quota, now);
             let mut waiting = std::mem::take(&mut holding.waiting).into_iter();
             for one in waiting.by_ref() {
                 let decision = holding.share.hand_out(now).or_else(|| holding.share.refusal(now));
@@ -267,19 +267,11 @@ impl Leases {
 
     fn with<T>(&self, name: &Name, change: impl FnOnce(&mut Holding) -> T) -> Option<T> {
         let whom = name.whom.whom();
-        self.shard(name.hash).find_mut(name.hash, |holding| holding.name.is(&name.limit, whom)).map(change)
+        self.shard(name.hash).find_mut(name.hash, |holding| holding.name.is(&name.limit, &name.quota, whom)).map(change)
     }
 }
 
 impl Holding {
-    /// Goes by this quota. What was leased under another one is neither handed out nor given back: it would count for
-    /// more, or for less.
-    fn apply(&mut self, quota: Quota) {
-        if self.quota != quota {
-            (self.quota, self.share) = (quota, Share::default());
-        }
-    }
-
     fn wait(&mut self) -> oneshot::Receiver<Decision> {
         let (tell, answer) = oneshot::channel();
         self.waiting.push(tell);
@@ -299,9 +291,7 @@ impl Holding {
     /// What is to be given back.
     fn over(&mut self, now: Timestamp) -> Option<(Leasable, u32)> {
         let cells = self.share.take_unused(now);
-        let Name { limit, whom, .. } = &self.name;
-        let of = || Leasable { limit: limit.clone(), whom: whom.whom().counted(), quota: self.quota };
-        (cells > 0).then(|| (of(), cells))
+        (cells > 0).then(|| (self.name.leasable(), cells))
     }
 }
 

@@ -7,13 +7,13 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::ids::LimitId;
-use crate::limit::Decision;
+use crate::limit::{Decision, Quota};
 use crate::store::Take;
 
 /// About 10 MB at the most.
 const MAX_KEYS: usize = 65_536;
 
-type Key = (LimitId, String);
+type Key = (LimitId, Quota, String);
 
 /// The counts of one gateway.
 #[derive(Debug, Default)]
@@ -26,11 +26,11 @@ impl LocalCounts {
     pub fn take(&self, take: &Take, now: Timestamp) -> Decision {
         // A panic elsewhere can't leave the map half changed, so a poisoned lock is as good as any.
         let mut arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = (take.limit.clone(), take.key.clone());
+        let mut key = (take.limit.clone(), take.quota, take.key.clone());
         if !arrivals.contains_key(&key) && arrivals.len() >= MAX_KEYS {
             arrivals.retain(|_, arrival| *arrival > now);
             if arrivals.len() >= MAX_KEYS {
-                key.1.clear();
+                key.2.clear();
             }
         }
         let (decision, arrival) = take.quota.take(arrivals.get(&key).copied(), now);
@@ -41,9 +41,9 @@ impl LocalCounts {
     /// What [`LocalCounts::take`] would decide, without taking.
     pub fn peek(&self, take: &Take, now: Timestamp) -> Decision {
         let arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = (take.limit.clone(), take.key.clone());
+        let mut key = (take.limit.clone(), take.quota, take.key.clone());
         if !arrivals.contains_key(&key) && arrivals.len() >= MAX_KEYS {
-            key.1.clear();
+            key.2.clear();
         }
         take.quota.take(arrivals.get(&key).copied(), now).0
     }
@@ -54,7 +54,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::limit::Quota;
 
     #[test]
     fn a_flood_of_keys_is_bounded_and_still_limited() {

@@ -83,6 +83,7 @@ macro_rules! store_contract {
             what_is_given_back_is_there_for_others
             leases_and_takes_go_on_from_one_count
             a_gateway_whose_clock_is_behind_refills_nothing
+            gateways_whose_quotas_differ_refill_nothing_for_each_other
             failed_logins_wait_longer_and_are_forgotten
             a_clock_that_steps_back_locks_nobody_out
             keys_are_listed_newest_first_and_never_replaced

@@ -10,6 +10,9 @@ use portcullis::policy::Grants;
 use portcullis::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState, rotate};
 use portcullis::store::{Check, Counted, Ending, Leasable, Memory, Opening, Standing, Take};
 
+/// Whether it is by user, the limit, its quota, the key.
+type Count = (bool, String, String, String);
+
 #[derive(Default)]
 pub(crate) struct Model {
     users: BTreeMap<Subject, UserState>,
@@ -17,7 +20,7 @@ pub(crate) struct Model {
     /// Why sessions ended, and when each had ended by itself.
     ended: BTreeMap<SessionId, (Cause, Timestamp)>,
     blacklist: BTreeMap<String, Timestamp>,
-    limits: BTreeMap<(bool, String, String), Timestamp>,
+    limits: BTreeMap<Count, Timestamp>,
     failures: BTreeMap<String, (u32, Timestamp, Duration)>,
 }
 
@@ -173,7 +176,7 @@ impl Model {
     fn take_all(&mut self, by_user: bool, takes: &[Take], now: Timestamp) -> Vec<Decision> {
         let mut decisions = Vec::new();
         for take in takes {
-            let key = (by_user, take.limit.to_string(), take.key.clone());
+            let key = (by_user, take.limit.to_string(), take.quota.to_string(), take.key.clone());
             let (decision, next) = take.quota.take(self.limits.get(&key).copied(), now);
             self.limits.insert(key, next);
             decisions.push(decision);
@@ -185,9 +188,10 @@ impl Model {
     }
 }
 
-fn place(of: &Leasable) -> (bool, String, String) {
+fn place(of: &Leasable) -> Count {
+    let (limit, quota) = (of.limit.to_string(), of.quota.to_string());
     match &of.whom {
-        Counted::User(subject) => (true, of.limit.to_string(), subject.to_string()),
-        Counted::Other(key) => (false, of.limit.to_string(), key.clone()),
+        Counted::User(subject) => (true, limit, quota, subject.to_string()),
+        Counted::Other(key) => (false, limit, quota, key.clone()),
     }
 }

@@ -218,7 +218,8 @@ async fn a_check_with_a_user_limit_is_one_round_trip() {
     let ours: Vec<_> = sent.iter().filter(is_ours).collect();
     assert_eq!(ours.len(), 1, "{ours:?}");
     assert!(ours[0].contains("\"EVALSHA\""), "{ours:?}");
-    for part in [":blacklist", ":user:alice", ":rate_limit:api:alice", ":rate_limit:wide:alice"] {
+    for part in [":blacklist", ":user:alice", ":rate_limit:api:9x1000000us:alice", ":rate_limit:wide:9x1000000us:alice"]
+    {
         assert!(inside.iter().any(|line| line.contains(part)), "{part} was looked at: {inside:?}");
     }
 }

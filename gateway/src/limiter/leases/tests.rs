@@ -120,4 +120,5 @@ async fn what_was_leased_under_another_quota_is_not_handed_out() {
         passed += 1;
     }
     assert!(passed <= 3, "{passed}");
+    assert!(admits(&leases, &wide, "alice", NOW).await, "nor lost: it is of another count");
 }

@@ -36,7 +36,7 @@ pub(super) async fn take(
 ) -> Result<Vec<Decision>, StoreError> {
     let mut decisions = Vec::with_capacity(takes.len());
     for Take { limit, key, quota } in takes {
-        let Grant { granted, remaining, wait, reset } = lease_from(tx, (scope, limit, key), quota, 1, now).await?;
+        let Grant { granted, remaining, wait, reset } = lease_from(tx, (scope, limit, quota, key), 1, now).await?;
         decisions.push(Decision { allowed: granted == 1, remaining, wait, reset });
         if granted == 0 {
             break;
@@ -52,7 +52,7 @@ pub(super) async fn lease(
     want: u32,
     now: Timestamp,
 ) -> Result<Grant, StoreError> {
-    lease_from(tx, place(of), &of.quota, want, now).await
+    lease_from(tx, place(of), want, now).await
 }
 
 /// Takes back what was not handed out. A row that is gone had all of it back already.
@@ -62,32 +62,30 @@ pub(super) async fn give_back(tx: &mut SqliteConnection, of: &Leasable, cells: u
     keep(tx, at, of.quota.give_back(tat, cells)).await
 }
 
-/// Where a count stands: who shares it, the limit's name, the key.
-type Place<'a> = (Scope, &'a LimitId, &'a str);
+/// Where a count stands: who shares it, the limit's name and its quota, the key.
+type Place<'a> = (Scope, &'a LimitId, &'a Quota, &'a str);
 
 fn place(of: &Leasable) -> Place<'_> {
     match &of.whom {
-        Counted::User(subject) => (Scope::User, &of.limit, subject.as_str()),
-        Counted::Other(key) => (Scope::Shared, &of.limit, key),
+        Counted::User(subject) => (Scope::User, &of.limit, &of.quota, subject.as_str()),
+        Counted::Other(key) => (Scope::Shared, &of.limit, &of.quota, key),
     }
 }
 
-async fn lease_from(
-    tx: &mut SqliteConnection,
-    at: Place<'_>,
-    quota: &Quota,
-    want: u32,
-    now: Timestamp,
-) -> Result<Grant, StoreError> {
+async fn lease_from(tx: &mut SqliteConnection, at: Place<'_>, want: u32, now: Timestamp) -> Result<Grant, StoreError> {
+    let (_, _, quota, _) = at;
     let (grant, next) = quota.lease(arrival(tx, at).await?, want, now);
     keep(tx, at, next).await?;
     Ok(grant)
 }
 
-async fn arrival(tx: &mut SqliteConnection, (scope, limit, key): Place<'_>) -> Result<Option<Timestamp>, StoreError> {
+async fn arrival(
+    tx: &mut SqliteConnection,
+    (scope, limit, quota, key): Place<'_>,
+) -> Result<Option<Timestamp>, StoreError> {
     let tat: Option<i64> = sqlx::query_scalar("SELECT tat FROM limits WHERE scope = ?1 AND name = ?2 AND key = ?3")
         .bind(scope.name())
-        .bind(limit.as_str())
+        .bind(name(limit, quota))
         .bind(key)
         .fetch_optional(tx)
         .await
@@ -95,19 +93,28 @@ async fn arrival(tx: &mut SqliteConnection, (scope, limit, key): Place<'_>) -> R
     Ok(tat.map(Timestamp::from_micros))
 }
 
-async fn keep(tx: &mut SqliteConnection, (scope, limit, key): Place<'_>, tat: Timestamp) -> Result<(), StoreError> {
+async fn keep(
+    tx: &mut SqliteConnection,
+    (scope, limit, quota, key): Place<'_>,
+    tat: Timestamp,
+) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO limits (scope, name, key, tat) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (scope, name, key) DO UPDATE SET tat = excluded.tat",
     )
     .bind(scope.name())
-    .bind(limit.as_str())
+    .bind(name(limit, quota))
     .bind(key)
     .bind(tat.as_micros())
     .execute(tx)
     .await
     .map_err(failure)?;
     Ok(())
+}
+
+/// What a count of this quota is called.
+fn name(limit: &LimitId, quota: &Quota) -> String {
+    format!("{limit}:{quota}")
 }
 
 /// How long a login under `key` has to wait. Never longer than the delay that was earned, even if the

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 
 use crate::ids::{Jti, LimitId, Partition, SessionId, Subject};
+use crate::limit::Quota;
 use crate::store::{KeyPurpose, Take};
 
 /// Names keys under one prefix.
@@ -53,20 +54,20 @@ impl Keys {
 
     /// A limit by user: it is taken by the script that checks the user's token.
     pub(super) fn user_limit(&self, partition: Partition, take: &Take) -> String {
-        self.user_limit_of(partition, &take.limit, &take.key)
+        self.user_limit_of(partition, &take.limit, &take.quota, &take.key)
     }
 
-    pub(super) fn user_limit_of(&self, partition: Partition, limit: &LimitId, subject: &str) -> String {
-        self.within(partition, "rate_limit", format_args!("{limit}:{subject}"))
+    pub(super) fn user_limit_of(&self, partition: Partition, limit: &LimitId, quota: &Quota, subject: &str) -> String {
+        self.within(partition, "rate_limit", format_args!("{limit}:{quota}:{subject}"))
     }
 
     /// Any other limit: it has a place of its own.
     pub(super) fn limit(&self, take: &Take) -> String {
-        self.limit_of(&take.limit, &take.key)
+        self.limit_of(&take.limit, &take.quota, &take.key)
     }
 
-    pub(super) fn limit_of(&self, limit: &LimitId, key: &str) -> String {
-        format!("{}:rate_limit:{{{limit}:{key}}}", self.prefix)
+    pub(super) fn limit_of(&self, limit: &LimitId, quota: &Quota, key: &str) -> String {
+        format!("{}:rate_limit:{{{limit}:{quota}:{key}}}", self.prefix)
     }
 
     /// Failed logins.
@@ -100,7 +101,6 @@ mod tests {
 
     use super::*;
     use crate::ids::PartitionCount;
-    use crate::limit::Quota;
 
     /// What a Cluster hashes (Redis Cluster specification, hash tags).
     fn tag(key: &str) -> &str {
@@ -137,6 +137,10 @@ mod tests {
         let subject = Subject::parse("alice").unwrap();
         let partition = Partition::of(&subject, PartitionCount::ONE);
         assert_eq!(keys.user(partition, &subject), "portcullis:{0}:user:alice");
+        let quota = Quota::new(100, Duration::from_mins(1), 20).unwrap();
+        let take = Take { limit: LimitId::parse("api").unwrap(), key: "alice".to_owned(), quota };
+        assert_eq!(keys.user_limit(partition, &take), "portcullis:{0}:rate_limit:api:20x600000us:alice");
+        assert_eq!(keys.limit(&take), "portcullis:rate_limit:{api:20x600000us:alice}");
         assert_eq!(keys.login("alice"), "portcullis:login:{alice}");
         assert_eq!(keys.keys(KeyPurpose::Signing), "portcullis:keys:{signing}");
     }

@@ -37,8 +37,10 @@ impl RedisStore {
 
     fn counted(&self, of: &Leasable) -> String {
         match &of.whom {
-            Counted::User(subject) => self.keys.user_limit_of(self.partition(subject), &of.limit, subject.as_str()),
-            Counted::Other(key) => self.keys.limit_of(&of.limit, key),
+            Counted::User(subject) => {
+                self.keys.user_limit_of(self.partition(subject), &of.limit, &of.quota, subject.as_str())
+            }
+            Counted::Other(key) => self.keys.limit_of(&of.limit, &of.quota, key),
         }
     }
 }

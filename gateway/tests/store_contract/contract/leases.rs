@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use portcullis::store::{Check, Counted, Leasable, Standing};
+use portcullis::limit::Quota;
+use portcullis::store::{Check, Counted, Leasable, Standing, Take};
 
 use super::{Shared, opened};
 use crate::fixture::{NOW, check_of, leasable, secs, subject, take};
@@ -54,4 +55,28 @@ pub(crate) async fn a_gateway_whose_clock_is_behind_refills_nothing(store: Share
     for now in [NOW, ahead, NOW, ahead] {
         assert_eq!(store.lease(&all, 9, now).await.unwrap().granted, 0);
     }
+}
+
+/// Whose window is longer leaves a moment that another would take for that of a clock which stepped back.
+pub(crate) async fn gateways_whose_quotas_differ_refill_nothing_for_each_other(store: Shared) {
+    let session = opened(&*store, &subject("alice"), NOW).await;
+    let quotas = [(100, 100), (200, 20)].map(|(count, burst)| Quota::new(count, secs(60), burst).unwrap());
+    let takes = quotas.map(|quota| Take { quota, ..take("api", "alice", 1) });
+    let (mut taken, mut by_user, mut leased) = ([0, 0], [0, 0], [0, 0]);
+    for _ in 0..110 {
+        for (at, take) in takes.iter().enumerate() {
+            let one = std::slice::from_ref(take);
+            taken[at] += u32::from(store.take(one, NOW).await.unwrap()[0].allowed);
+            let check = Check { takes: one, ..check_of(&session) };
+            let Standing::Good(decisions) = store.check(&check, NOW).await.unwrap() else { panic!("it stands") };
+            by_user[at] += u32::from(decisions[0].allowed);
+            let Take { limit, quota, .. } = take.clone();
+            let of = Leasable { limit, whom: Counted::Other("192.0.2.1".to_owned()), quota };
+            leased[at] += store.lease(&of, 3, NOW).await.unwrap().granted;
+            store.give_back(&of, 1).await.unwrap();
+            leased[at] -= u32::from(leased[at] > 0);
+        }
+    }
+    assert_eq!((taken, by_user), ([100, 20], [100, 20]), "each its own burst, once");
+    assert!(leased.iter().zip([100, 20]).all(|(leased, burst)| *leased <= burst), "{leased:?}");
 }
