@@ -191,6 +191,8 @@ impl App {
         }
         let keyring = self.current.load().auth.keyring.succeeded();
         keyring.load(&*self.lasting.store, &config.tokens, self.clock.now()).await?;
+        // One that can't be told is told again and again, and by each login.
+        let _ = self.lasting.store.remember(config.tokens.memory(), self.clock.now()).await;
         Ok(Snapshot::build(config, keyring, &self.lasting))
     }
 

@@ -135,10 +135,19 @@ pub enum Ending {
 }
 
 /// How long a revocation must be remembered: as long as an access token can still be accepted.
+///
+/// Gateways may differ in it, as while they are reloaded one after the other. So every step of a [`Store`] that is told
+/// one keeps note of it, such as those by which tokens come to be, and what is revoked is remembered for the longest,
+/// whoever revokes it. One counts until [`Memory::SAID`] after the last token of its time has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// Life of an access token, and the leeway it is granted.
     pub access_life: Duration,
+}
+
+impl Memory {
+    /// For how long it counts beyond itself, and that is more than clocks differ.
+    pub const SAID: Duration = Duration::from_mins(10);
 }
 
 /// What a key in the store is for.
@@ -238,8 +247,20 @@ pub trait Store: Feed {
         now: Timestamp,
     ) -> Result<u64, StoreError>;
 
-    /// Blacklists one access token until `until`, when it is refused for its age anyway.
-    async fn revoke(&self, subject: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError>;
+    /// Blacklists one access token until `until`, when it is refused here for its age anyway, and longer if others may
+    /// accept it then.
+    async fn revoke(
+        &self,
+        subject: &Subject,
+        jti: Jti,
+        until: Timestamp,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Says how long tokens are accepted here: the longest that anybody said whose tokens may not all have ended. To be
+    /// said again within [`Memory::SAID`].
+    async fn remember(&self, memory: Memory, now: Timestamp) -> Result<Memory, StoreError>;
 
     /// One session, if it has not ended.
     async fn session(&self, sid: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError>;

@@ -26,6 +26,11 @@ const TOKENS: Duration = Duration::from_secs(1);
 /// How soon keys are asked for again while there are none.
 const KEYS_RETRY: Duration = Duration::from_millis(250);
 
+/// How often the store is told how long tokens are accepted here; well within [`Memory::SAID`].
+const LIVES: Duration = Duration::from_secs(20);
+/// How soon it is told again that did not answer.
+const LIVES_RETRY: Duration = Duration::from_secs(1);
+
 /// How soon a step runs again that panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
@@ -35,6 +40,7 @@ impl App {
         self.watch_store();
         self.follow_revocations();
         self.renew_keys();
+        self.say_how_long_tokens_live();
         self.watch_tokens();
         self.watch_streams();
         self.tidy_limits();
@@ -120,6 +126,21 @@ impl App {
                 let known = auth.keyring.current().is_ok();
                 readiness.keys_known(known);
                 if known { keyring::RELOAD } else { KEYS_RETRY }
+            }
+        });
+    }
+
+    /// Keeps telling the store how long tokens are accepted here, and the view how long they are anywhere.
+    fn say_how_long_tokens_live(&self) {
+        let (current, store, clock) = (Arc::clone(&self.current), Arc::clone(&self.lasting.store), self.clock.clone());
+        let view = Arc::clone(self.lasting.follower.view());
+        self.every(Duration::ZERO, move || {
+            let (memory, store, now) = (current.load().auth.tokens.memory(), Arc::clone(&store), clock.now());
+            let view = Arc::clone(&view);
+            async move {
+                let Ok(longest) = store.remember(memory, now).await else { return LIVES_RETRY };
+                view.remember(longest);
+                LIVES
             }
         });
     }

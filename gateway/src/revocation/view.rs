@@ -15,9 +15,9 @@ use super::entries::Entries;
 pub use super::entries::Sizes;
 use crate::clock::Timestamp;
 use crate::ids::{Jti, Partition, SessionId, Subject};
-use crate::store::Stand;
 use crate::store::feed::Revocation;
 use crate::store::measured::Witness;
+use crate::store::{Memory, Stand};
 
 /// More than threads that look up at once.
 const SHARDS: usize = 64;
@@ -47,7 +47,8 @@ pub struct View {
     doubted: AtomicU64,
     /// In nanoseconds; zero if the view is not in use.
     max_staleness: AtomicU64,
-    /// Of an access token, in nanoseconds, by any configuration so far: what was shortened may be lengthened again.
+    /// Of an access token, in nanoseconds, by any configuration so far, here or elsewhere: what was shortened may be
+    /// lengthened again.
     longest_life: AtomicU64,
     /// Wakes the follower.
     hurry: Notify,
@@ -129,11 +130,15 @@ impl View {
         Copied((0..SHARDS).map(copy).collect())
     }
 
-    /// Forgets what was over some time ago, by a clock that does not run ahead; `access_life` is that of
-    /// [`crate::store::Memory`].
+    /// Has it forget nothing sooner than tokens of such a life end.
+    pub fn remember(&self, memory: Memory) {
+        self.longest_life.fetch_max(nanos(memory.access_life), Ordering::Relaxed);
+    }
+
+    /// Forgets what was over some time ago, by a clock that does not run ahead; `access_life` is that of [`Memory`].
     pub fn sweep(&self, access_life: Duration, now: Timestamp) {
-        let life = nanos(access_life);
-        let longest = Duration::from_nanos(self.longest_life.fetch_max(life, Ordering::Relaxed).max(life));
+        self.remember(Memory { access_life });
+        let longest = Duration::from_nanos(self.longest_life.load(Ordering::Relaxed));
         for shard in 0..SHARDS {
             self.change(shard, |entries| entries.sweep(longest, now));
         }

@@ -196,9 +196,25 @@ impl Store for EmbeddedStore {
         self.write_at(now, move |tx| Box::pin(step.run(tx))).await
     }
 
-    async fn revoke(&self, _: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        let listed = revocation::Listed::Token(jti);
-        self.write_at(now, move |tx| Box::pin(async move { revocation::list(tx, listed, until).await })).await
+    async fn revoke(
+        &self,
+        _: &Subject,
+        jti: Jti,
+        until: Timestamp,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write_at(now, move |tx| {
+            Box::pin(async move {
+                let until = revocation::for_all(tx, until, memory, now).await?;
+                revocation::list(tx, revocation::Listed::Token(jti), until).await
+            })
+        })
+        .await
+    }
+
+    async fn remember(&self, memory: Memory, now: Timestamp) -> Result<Memory, StoreError> {
+        self.write_at(now, move |tx| Box::pin(async move { revocation::longest(tx, memory, now).await })).await
     }
 
     async fn session(&self, sid: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
@@ -228,7 +244,8 @@ impl Store for EmbeddedStore {
                     let (subject, ending, cause) = (subject.clone(), Ending::All, Cause::Disabled);
                     sessions::End { subject, ending, cause, memory, now }.run(tx).await?;
                 }
-                sessions::set_disabled(tx, &subject, disabled, memory, now).await
+                let Memory { access_life } = revocation::longest(tx, memory, now).await?;
+                sessions::set_disabled(tx, &subject, disabled, now.after(access_life)).await
             })
         })
         .await

@@ -46,6 +46,10 @@ pub struct Cursor {
     pub last: (u64, u64),
     /// How many changes there had ever been then, where the store counts them.
     pub added: u64,
+    /// The name of the store's history, where there can be another that has come as far.
+    pub history: u64,
+    /// Whether the store listed anything then, where that list can go by itself.
+    pub is_listed: bool,
     /// Over which connection. Behind another one there may be another server.
     pub connection: u64,
 }
@@ -66,7 +70,8 @@ pub enum Gap {
     Reconnected,
     /// Changes after the cursor are not there any more.
     Trimmed,
-    /// The store is not as far as the cursor: it lost what it had written.
+    /// The store lost what it had written, or may have: it is not as far as the cursor, what it knows is not the
+    /// continuation of what was read, or its list is gone.
     Lost,
 }
 

@@ -139,10 +139,21 @@ impl Store for Measured {
         Ok(ended)
     }
 
-    async fn revoke(&self, subject: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        self.timed("revoke", self.inner.revoke(subject, jti, until, now)).await?;
+    async fn revoke(
+        &self,
+        subject: &Subject,
+        jti: Jti,
+        until: Timestamp,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.timed("revoke", self.inner.revoke(subject, jti, until, memory, now)).await?;
         self.witness.catch_up().await;
         Ok(())
+    }
+
+    async fn remember(&self, memory: Memory, now: Timestamp) -> Result<Memory, StoreError> {
+        self.timed("remember", self.inner.remember(memory, now)).await
     }
 
     async fn session(&self, sid: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {

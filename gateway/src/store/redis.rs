@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fred::interfaces::{HashesInterface, KeysInterface};
+use futures_util::future::try_join_all;
 use tokio::sync::watch;
 
-use self::args::{fields, moment, quotas, span};
+use self::args::{moment, quotas, span};
 use self::keys::Keys;
 use self::link::Link;
 pub use self::pulse::Health;
-use self::reply::{Fields, Reply};
+use self::reply::Fields;
 use self::script::Scripts;
 use super::text::{corrupt, parse_cause};
 use super::{
@@ -27,6 +28,7 @@ use crate::secret::Secret;
 use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserState};
 
 mod args;
+mod entry;
 mod feed;
 mod keys;
 mod lease;
@@ -34,6 +36,7 @@ mod link;
 mod pulse;
 mod reply;
 mod script;
+mod sessions;
 mod settings;
 mod standing;
 mod stored_key;
@@ -70,29 +73,6 @@ impl RedisStore {
     pub fn health(&self) -> watch::Receiver<Health> {
         self.link.health()
     }
-
-    async fn end_as(
-        &self,
-        subject: &Subject,
-        (ending, sid): (&str, Option<SessionId>),
-        cause: Cause,
-        memory: Memory,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let partition = self.partition(subject);
-        let keys = vec![self.keys.sessions(partition, subject), self.keys.user(partition, subject)];
-        let args = [
-            moment(now),
-            subject.to_string(),
-            ending.to_owned(),
-            sid.map(|sid| sid.to_string()).unwrap_or_default(),
-            span(memory.access_life),
-            cause.name().to_owned(),
-        ];
-        let script = &self.scripts.end;
-        let (word, mut reply) = self.link.run_in_time(script, self.keys.base(partition), keys, args).await?;
-        if word == "ended" { reply.number() } else { Err(unknown(&word)) }
-    }
 }
 
 #[async_trait]
@@ -106,31 +86,7 @@ impl Store for RedisStore {
     }
 
     async fn open(&self, session: Session, cap: Option<Cap>, memory: Memory) -> Result<Opening, StoreError> {
-        let partition = session.id.partition();
-        let keys = vec![
-            self.keys.session(session.id),
-            self.keys.user(partition, &session.subject),
-            self.keys.sessions(partition, &session.subject),
-        ];
-        let args = [
-            moment(session.rotated_at),
-            session.subject.to_string(),
-            session.id.to_string(),
-            moment(session.expires_at),
-            span(memory.access_life),
-        ];
-        let args = args.into_iter().chain(args::cap(cap)).chain(fields(&session));
-        let base = self.keys.base(partition);
-        let (word, mut reply) = self.link.run_in_time(&self.scripts.open, base, keys, args).await?;
-        match word.as_str() {
-            "opened" => {
-                let session = Session { epoch: reply.number()?, ..session };
-                Ok(Opening::Opened { session, evicted: reply.number()? })
-            }
-            "disabled" => Ok(Opening::Disabled),
-            "full" => Ok(Opening::Full),
-            _ => Err(unknown(&word)),
-        }
+        self.keep_session(session, cap, memory).await
     }
 
     async fn rotate(
@@ -141,29 +97,7 @@ impl Store for RedisStore {
         memory: Memory,
         now: Timestamp,
     ) -> Result<Rotation, StoreError> {
-        let Presented { sid, generation, hash, successor } = *presented;
-        let Lifetimes { idle, absolute, retry_window } = *lifetimes;
-        let args = [
-            sid.to_string(),
-            moment(now),
-            generation.to_string(),
-            args::hash(hash),
-            args::hash(successor),
-            span(idle),
-            span(absolute),
-            span(retry_window),
-            span(memory.access_life),
-        ];
-        let args = args.into_iter().chain(grants.into_iter().flat_map(args::grants));
-        let (base, keys) = (self.keys.base(sid.partition()), vec![self.keys.session(sid)]);
-        let (word, mut reply) = self.link.run_in_time(&self.scripts.rotate, base, keys, args).await?;
-        match word.as_str() {
-            "rotated" => reply.session(sid).map(Rotation::Rotated),
-            "replayed" => reply.session(sid).map(Rotation::Replayed),
-            "reused" => reply.session(sid).map(Rotation::Reused),
-            "ended" => parse_cause(&reply.text()?).map(Rotation::Ended),
-            _ => Err(unknown(&word)),
-        }
+        self.spend(presented, grants, lifetimes, memory, now).await
     }
 
     async fn check(&self, check: &Check<'_>, now: Timestamp) -> Result<Standing, StoreError> {
@@ -229,13 +163,26 @@ impl Store for RedisStore {
         self.end_as(subject, ending, cause, memory, now).await
     }
 
-    async fn revoke(&self, subject: &Subject, jti: Jti, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    async fn revoke(
+        &self,
+        subject: &Subject,
+        jti: Jti,
+        until: Timestamp,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let partition = self.partition(subject);
         let keys = vec![self.keys.blacklist(partition)];
-        let args = [subject.to_string(), jti.to_string(), moment(until), moment(now)];
+        let args = [subject.to_string(), jti.to_string(), moment(until), span(memory.access_life), moment(now)];
         let script = &self.scripts.revoke;
         self.link.run_in_time(script, self.keys.base(partition), keys, args).await?;
         Ok(())
+    }
+
+    async fn remember(&self, memory: Memory, now: Timestamp) -> Result<Memory, StoreError> {
+        let told = self.partitions().all().map(|partition| self.remember_in(partition, memory, now));
+        let lives = try_join_all(told).await?;
+        Ok(Memory { access_life: lives.into_iter().max().unwrap_or(memory.access_life) })
     }
 
     async fn session(&self, sid: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError> {
@@ -249,19 +196,7 @@ impl Store for RedisStore {
     }
 
     async fn sessions(&self, subject: &Subject, now: Timestamp) -> Result<Vec<Session>, StoreError> {
-        let partition = self.partition(subject);
-        let keys = vec![self.keys.sessions(partition, subject)];
-        let args = vec![self.keys.base(partition), moment(now)];
-        let mut reply = self.link.run(&self.scripts.sessions, keys, args).await?;
-        let mut sessions = Vec::new();
-        while !reply.is_empty() {
-            let mut one: Reply = reply.list()?;
-            let sid = SessionId::parse(&one.text()?).map_err(corrupt)?;
-            sessions.push(one.session(sid)?);
-        }
-        sessions.retain(|session| session.expires_at > now);
-        sessions.sort_by_key(|session| (session.created_at, session.id.to_string()));
-        Ok(sessions)
+        self.live_sessions(subject, now).await
     }
 
     async fn user(&self, subject: &Subject) -> Result<UserState, StoreError> {

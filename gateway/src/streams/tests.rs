@@ -67,7 +67,11 @@ async fn of_thousands_of_streams_exactly_those_end_whose_session_has() {
     let open: Vec<_> = sessions.iter().map(|known| watching.begin(known)).collect();
     assert!(watching.metric("portcullis_streams_open 1200"));
     for at in &ended {
-        watching.store.revoke(&sessions[*at].subject, sessions[*at].jti, NOW.after(MEMORY), NOW).await.unwrap();
+        watching
+            .store
+            .revoke(&sessions[*at].subject, sessions[*at].jti, NOW.after(MEMORY), Memory { access_life: MEMORY }, NOW)
+            .await
+            .unwrap();
     }
     watching.look(Duration::from_secs(1)).await;
     let found: Vec<_> = (0..open.len()).filter(|at| open[*at].ended() == Some(Cause::Revoked)).collect();
@@ -109,7 +113,11 @@ async fn what_may_have_been_revoked_and_forgotten_unseen_ends() {
     let watching = watching().await;
     let alice = known(&watching.store, "alice");
     let open = watching.begin(&alice);
-    watching.store.revoke(&alice.subject, alice.jti, NOW.after(MEMORY), NOW).await.unwrap();
+    watching
+        .store
+        .revoke(&alice.subject, alice.jti, NOW.after(MEMORY), Memory { access_life: MEMORY }, NOW)
+        .await
+        .unwrap();
     // Nobody looked, for as long as the store remembers: now it says that the token stands.
     watching.look(MEMORY).await;
     assert_eq!(open.ended(), Some(Cause::Unconfirmed));

@@ -8,7 +8,7 @@ use portcullis::ids::{Jti, SessionId};
 use portcullis::limit::Backoff;
 use portcullis::policy::Grants;
 use portcullis::secret::Secret;
-use portcullis::session::{Cause, Lifetimes, Presented, Rotation, Session, TokenHash, UserState};
+use portcullis::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, TokenHash, UserState, WhenFull};
 use portcullis::store::{Check, Ending, KeyPurpose, MOST_AT_ONCE, Opening, Stand, Standing, Store, StoredKey};
 
 use crate::fixture::{
@@ -19,11 +19,13 @@ mod caps;
 mod endings;
 mod feed;
 mod leases;
+mod lives;
 
 pub(crate) use caps::*;
 pub(crate) use endings::*;
 pub(crate) use feed::*;
 pub(crate) use leases::*;
+pub(crate) use lives::*;
 
 type Shared = Arc<dyn Store>;
 
@@ -255,7 +257,7 @@ pub(crate) async fn a_session_of_somebody_else_is_never_touched(store: Shared) {
 pub(crate) async fn a_revoked_token_falls_alone(store: Shared) {
     let session = opened(&*store, &subject("alice"), NOW).await;
     let (one, other) = (check_of(&session), check_of(&session));
-    store.revoke(&session.subject, one.jti, NOW.after(secs(60)), NOW).await.unwrap();
+    store.revoke(&session.subject, one.jti, NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
     assert!(!stands(&store, &one, secs(0)).await);
     assert!(stands(&store, &other, secs(0)).await);
     assert!(store.session(session.id, NOW).await.unwrap().is_some());
@@ -264,8 +266,8 @@ pub(crate) async fn a_revoked_token_falls_alone(store: Shared) {
 pub(crate) async fn a_revocation_is_over_when_it_says(store: Shared) {
     let session = opened(&*store, &subject("alice"), NOW).await;
     let check = check_of(&session);
-    store.revoke(&session.subject, check.jti, NOW.after(secs(60)), NOW).await.unwrap();
-    store.revoke(&session.subject, check.jti, NOW.after(secs(30)), NOW).await.unwrap();
+    store.revoke(&session.subject, check.jti, NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
+    store.revoke(&session.subject, check.jti, NOW.after(secs(30)), MEMORY, NOW).await.unwrap();
     assert!(!stands(&store, &check, secs(59)).await, "the later end stands");
     assert!(stands(&store, &check, secs(60)).await);
     store.end(&session.subject, Ending::This(session.id), LOGOUT, MEMORY, NOW).await.unwrap();
@@ -338,7 +340,7 @@ pub(crate) async fn asking_of_many_says_what_asking_of_each_says(store: Shared) 
     checks.push(check_of(&sessions[2])); // Carol's other token
     store.end(alice, Ending::This(sessions[0].id), LOGOUT, MEMORY, NOW).await.unwrap();
     store.end(bob, Ending::All, LOGOUT, MEMORY, NOW).await.unwrap();
-    store.revoke(carol, checks[2].jti, NOW.after(secs(60)), NOW).await.unwrap();
+    store.revoke(carol, checks[2].jti, NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
     store.set_disabled(dave, true, MEMORY, NOW).await.unwrap();
     store.end(erin, Ending::Others(sessions[4].id), LOGOUT, MEMORY, NOW).await.unwrap();
     // Of the epoch after the logout, but of a disabled user; and Bob's, though no session of his is blacklisted.
@@ -362,7 +364,7 @@ pub(crate) async fn user_limits_are_taken_only_by_tokens_that_stand(store: Share
     let takes = [take("api", "alice", 2)];
     let good = Check { takes: &takes, ..check_of(&session) };
     let revoked = Check { takes: &takes, ..check_of(&session) };
-    store.revoke(&session.subject, revoked.jti, NOW.after(secs(60)), NOW).await.unwrap();
+    store.revoke(&session.subject, revoked.jti, NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
     for _ in 0..5 {
         assert_eq!(store.check(&revoked, NOW).await.unwrap(), Standing::Revoked);
     }

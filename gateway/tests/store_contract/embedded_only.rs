@@ -43,7 +43,7 @@ async fn everything_survives_a_restart() {
     let store = open(&path).await;
     let session = opened(&store, &alice, NOW).await;
     let revoked = check_of(&session);
-    store.revoke(&alice, revoked.jti, NOW.after(secs(60)), NOW).await.unwrap();
+    store.revoke(&alice, revoked.jti, NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
     store.end(&subject("bob"), Ending::All, LOGOUT, MEMORY, NOW).await.unwrap();
     store.take(&takes, NOW).await.unwrap();
     store.add_key(&key("one")).await.unwrap();
@@ -189,7 +189,7 @@ async fn what_is_long_over_is_swept_and_nothing_else() {
         let now = NOW.after(secs(index * 1800));
         let session = opened(&store, &alice, now).await;
         store.check(&Check { takes: &takes, ..check_of(&session) }, now).await.unwrap();
-        store.revoke(&alice, Jti::random(), now.after(secs(60)), now).await.unwrap();
+        store.revoke(&alice, Jti::random(), now.after(secs(60)), MEMORY, now).await.unwrap();
         let ended = opened(&store, &subject("bob"), now).await;
         store.rotate(&token(ended.id, 0), None, &LIFETIMES, MEMORY, ended.expires_at).await.unwrap();
     }

@@ -34,12 +34,30 @@ pub(crate) async fn embedded() -> Fixture {
 
 pub(crate) async fn redis() -> Fixture {
     let server = RedisServer::start();
-    let store = connect(&server, Duration::from_secs(5)).await;
+    let store = connect_as_told(&server).await;
     Fixture { store: Arc::new(store), _kept: Box::new(server) }
 }
 
 pub(crate) async fn connect(server: &RedisServer, timeout: Duration) -> RedisStore {
     RedisStore::connect(&Secret::new(server.url()), timeout, 2, "portcullis").await.unwrap()
+}
+
+/// What operators are told to let the gateway's user do in Redis.
+pub(crate) fn told_rules() -> Vec<&'static str> {
+    let told = include_str!("../../../config/production.toml");
+    let lines = told.lines().map(|line| line.trim_start_matches(['#', ' ']));
+    let rules = lines.skip_while(|line| !line.starts_with("user gateway")).take_while(|line| !line.is_empty());
+    let rules: Vec<_> = rules.flat_map(str::split_whitespace).skip_while(|rule| !rule.starts_with('~')).collect();
+    assert!(rules.len() > 9, "the rules are not where they were: {rules:?}");
+    rules
+}
+
+/// [`connect`], as a user who may do what operators are told, and nothing else.
+pub(crate) async fn connect_as_told(server: &RedisServer) -> RedisStore {
+    let rules = [&["ACL", "SETUSER", "gateway", "reset", "on", ">pass"], &told_rules()[..]].concat();
+    assert_eq!(server.ask(&rules).trim(), "OK");
+    let url = server.url().replace("//", "//gateway:pass@");
+    RedisStore::connect(&Secret::new(url), Duration::from_secs(5), 2, "portcullis").await.unwrap()
 }
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);

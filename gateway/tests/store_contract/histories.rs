@@ -194,7 +194,7 @@ impl History {
             }
             Step::Revoke { token, secs: life } => {
                 let (jti, until) = (*token.get(&self.tokens), self.now.after(secs(*life)));
-                self.store.revoke(&self.users[0], jti, until, self.now).await.unwrap();
+                self.store.revoke(&self.users[0], jti, until, MEMORY, self.now).await.unwrap();
                 self.model.revoke(jti, until);
             }
             Step::Check { session, token, epoch, takes } => self.check(session, token, *epoch, takes).await?,

@@ -11,6 +11,7 @@ mod histories;
 mod leased;
 mod model;
 mod redis_only;
+mod redis_rules;
 mod redis_server;
 
 macro_rules! claims {
@@ -96,6 +97,9 @@ macro_rules! store_contract {
             restoring_enables_nobody
             a_view_merges_and_restores_what_only_it_knows
             a_user_who_was_enabled_meanwhile_is_not_kept_out
+            what_is_revoked_is_remembered_for_the_longest_that_tokens_live_anywhere
+            a_renewal_that_is_answered_again_where_tokens_live_long_counts
+            a_life_counts_until_the_last_token_of_its_time_has_ended
             a_ping_is_answered
         })*
     };

@@ -21,7 +21,8 @@ use portcullis::streams::carrier::{Carrier, Kind};
 use portcullis::streams::{Open, Streams, Watched};
 
 use crate::fixture::{
-    EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, connect, opened, opening, secs, session, subject, take, token,
+    EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, connect, follower, opened, opening, secs, session, subject,
+    take, token,
 };
 use crate::redis_server::RedisServer;
 
@@ -33,7 +34,7 @@ async fn connect_once(server: &RedisServer) -> RedisStore {
     RedisStore::connect(&Secret::new(server.url()), TIMEOUT, 1, "portcullis").await.unwrap()
 }
 
-async fn until_up(store: &RedisStore) {
+pub(crate) async fn until_up(store: &RedisStore) {
     let mut health = store.health();
     let up = health.wait_for(|health| matches!(health, Health::Up { .. }));
     tokio::time::timeout(secs(20), up).await.expect("it recovers").unwrap();
@@ -276,7 +277,7 @@ async fn what_somebody_else_wrote_is_corrupt_and_never_a_session() {
 }
 
 /// Does a bit of everything.
-async fn live_a_little(store: &RedisStore) {
+pub(crate) async fn live_a_little(store: &RedisStore) {
     let (alice, bob) = (subject("alice"), subject("bob"));
     let reused = opened(store, &alice, NOW).await;
     for generation in [0, 1, 2, 0] {
@@ -288,7 +289,7 @@ async fn live_a_little(store: &RedisStore) {
     let evicting = Cap { most: 1.try_into().unwrap(), when_full: WhenFull::EvictOldest };
     opening(store, session(store, &subject("carol"), NOW), Some(evicting)).await;
     opening(store, session(store, &subject("carol"), NOW), Some(evicting)).await;
-    store.revoke(&bob, Jti::random(), NOW.after(secs(60)), NOW).await.unwrap();
+    store.revoke(&bob, Jti::random(), NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
     let takes = [take("api", "bob", 5)];
     store.check(&Check { takes: &takes, ..check_of(&kept) }, NOW).await.unwrap();
     store.take(&takes, NOW).await.unwrap();
@@ -489,12 +490,13 @@ fn extent(server: &RedisServer) -> (String, String, String) {
     (field("last-generated-id"), field("entries-added"), field("length"))
 }
 
-const STREAM: &str = "portcullis:{0}:revocations";
+const LIST: &str = "portcullis:{0}:blacklist";
+pub(crate) const STREAM: &str = "portcullis:{0}:revocations";
 
 /// Revokes so many tokens.
 async fn revoke_some(store: &dyn Store, count: usize) {
     for _ in 0..count {
-        store.revoke(&subject("alice"), Jti::random(), NOW.after(secs(60)), NOW).await.unwrap();
+        store.revoke(&subject("alice"), Jti::random(), NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
     }
 }
 
@@ -576,6 +578,55 @@ async fn a_redis_that_follows_another_tells_no_changes() {
 }
 
 #[tokio::test]
+async fn a_redis_that_has_followed_another_is_a_gap_though_it_has_come_as_far() {
+    let server = RedisServer::start();
+    let (store, here, cursor) = reader(&server).await;
+    server.ask(&["REPLICAOF", "127.0.0.1", "1"]); // nobody is there, so nothing is lost
+    server.ask(&["REPLICAOF", "NO", "ONE"]);
+    let changes = eventually(async || store.changes(here, &cursor).await).await;
+    assert_eq!(changes, Changes::Gap(Gap::Lost), "nobody can tell");
+    let Next::Changes(anew) = store.snapshot(here, None).await.unwrap().next else { panic!("three are one page") };
+    assert_eq!(anew, Cursor { history: anew.history, ..cursor }, "by nothing else");
+    assert!(matches!(store.changes(here, &anew).await.unwrap(), Changes::Next { .. }));
+}
+
+#[tokio::test]
+async fn a_list_that_somebody_deleted_is_a_gap_and_is_restored() {
+    let server = RedisServer::start();
+    let store: Arc<dyn Store> = Arc::new(connect(&server, secs(5)).await);
+    let follower = follower(&store);
+    let session = opened(&*store, &subject("alice"), NOW).await;
+    follower.follow(MEMORY, NOW).await.unwrap();
+    store.end(&session.subject, Ending::This(session.id), LOGOUT, MEMORY, NOW).await.unwrap();
+    follower.follow(MEMORY, NOW).await.unwrap();
+    server.ask(&["DEL", LIST]);
+    assert!(matches!(store.check(&check_of(&session), NOW).await.unwrap(), Standing::Good(_)));
+    follower.follow(MEMORY, NOW).await.unwrap();
+    assert_eq!(store.check(&check_of(&session), NOW).await.unwrap(), Standing::Revoked);
+}
+
+#[tokio::test]
+async fn a_full_redis_takes_every_revocation_and_no_login() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    let alice = subject("alice");
+    let sessions = [opened(&store, &alice, NOW).await, opened(&store, &alice, NOW).await];
+    for generation in 0..3 {
+        store.rotate(&token(sessions[0].id, generation), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
+    }
+    let check = check_of(&sessions[1]);
+    server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let reused = store.rotate(&token(sessions[0].id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
+    assert!(matches!(reused, Rotation::Reused(_)), "{reused:?}");
+    store.revoke(&alice, check.jti, NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
+    assert_eq!(store.check(&check, NOW).await.unwrap(), Standing::Revoked);
+    let login = store.open(session(&store, &alice, NOW), None, MEMORY).await;
+    assert!(is_unavailable(&login), "{login:?}");
+    assert_eq!(store.end(&alice, Ending::All, LOGOUT, MEMORY, NOW).await.unwrap(), 1);
+    store.set_disabled(&alice, true, MEMORY, NOW).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_stream_that_can_not_be_read_is_neither_empty_nor_a_gap() {
     let server = RedisServer::start();
     let (store, here, cursor) = reader(&server).await;
@@ -612,7 +663,7 @@ async fn after_a_long_stall_commands_are_written_out_at_once_again() {
     for number in 0..100 {
         // Two commands, one after the other, the first time.
         let jti = Jti::random();
-        let revoked = store.revoke(&subject("alice"), jti, NOW.after(secs(60)), NOW).await;
+        let revoked = store.revoke(&subject("alice"), jti, NOW.after(secs(60)), MEMORY, NOW).await;
         assert!(revoked.is_ok(), "{number}: {revoked:?}");
         assert!(store.user(&subject("alice")).await.is_ok(), "{number}");
     }
@@ -632,14 +683,41 @@ async fn a_connection_made_anew_is_a_gap() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_none_is_corrupt_and_not_passed_over() {
+async fn an_entry_that_can_not_be_read_is_passed_over_once_it_is_over_and_not_before() {
+    let now = portcullis::clock::Clock::system().now();
+    let [ended, lasting] = [now.before(secs(660)), now].map(|until| until.as_micros().to_string());
+    for entry in [&["kind", "token", "jti", "x"][..], &["kind", "device", "sub", "alice"], &["user", "alice"]] {
+        let server = RedisServer::start();
+        let (store, here, cursor) = reader(&server).await;
+        let add = |until: &[&str]| server.ask(&[&["XADD", STREAM, "*"], entry, until].concat());
+        add(&["until", &ended]);
+        let over = store.changes(here, &cursor).await.unwrap();
+        let Changes::Next { revocations, cursor, more: false } = over else { panic!("{entry:?}: {over:?}") };
+        assert_eq!(revocations, []);
+        add(&["until", &lasting]);
+        for _ in 0..2 {
+            let read = store.changes(here, &cursor).await;
+            assert!(matches!(read, Err(StoreError::Corrupt(_))), "{entry:?}: {read:?}");
+        }
+    }
+    for name in ["device:x", "token:x", "x"] {
+        let server = RedisServer::start();
+        let (store, here, _) = reader(&server).await;
+        server.ask(&["ZADD", LIST, &ended, name]);
+        assert_eq!(store.snapshot(here, None).await.unwrap().revocations.len(), 3, "{name}");
+        server.ask(&["ZADD", LIST, &lasting, name]);
+        let read = store.snapshot(here, None).await;
+        assert!(matches!(read, Err(StoreError::Corrupt(_))), "{name}: {read:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_kind_that_only_newer_gateways_know_is_said_to_need_one() {
     let server = RedisServer::start();
     let (store, here, cursor) = reader(&server).await;
-    server.ask(&["XADD", STREAM, "*", "kind", "token", "jti", "x", "until", "1"]);
-    for _ in 0..2 {
-        let read = store.changes(here, &cursor).await;
-        assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
-    }
+    server.ask(&["XADD", STREAM, "*", "kind", "device", "sub", "alice", "until", "9000000000000000"]);
+    let read = store.changes(here, &cursor).await.unwrap_err().to_string();
+    assert!(read.contains("upgrade this one"), "{read}");
 }
 
 #[tokio::test]
@@ -650,12 +728,12 @@ async fn what_is_long_over_leaves_the_blacklist() {
     let (now, jti) = (portcullis::clock::Clock::system().now(), Jti::random());
     let long_ago = now.before(Duration::from_hours(1));
     for _ in 0..50 {
-        store.revoke(&alice, Jti::random(), long_ago.after(secs(60)), long_ago).await.unwrap();
+        store.revoke(&alice, Jti::random(), long_ago.after(secs(60)), MEMORY, long_ago).await.unwrap();
     }
-    let count = || server.ask(&["ZCARD", "portcullis:{0}:blacklist"]).trim().to_owned();
+    let count = || server.ask(&["ZCARD", LIST]).trim().to_owned();
     assert_eq!(count(), "50", "by the clock of whoever revokes it is not over");
-    store.revoke(&alice, jti, now.after(secs(60)), now).await.unwrap();
+    store.revoke(&alice, jti, now.after(secs(60)), MEMORY, now).await.unwrap();
     assert_eq!(count(), "1");
-    store.revoke(&alice, Jti::random(), now.after(secs(60)), now.after(Duration::from_hours(9))).await.unwrap();
+    store.revoke(&alice, Jti::random(), now.after(secs(60)), MEMORY, now.after(Duration::from_hours(9))).await.unwrap();
     assert_eq!(count(), "2", "a clock that is ahead sweeps nothing that matters to others");
 }

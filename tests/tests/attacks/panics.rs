@@ -118,7 +118,10 @@ impl Store for Faulty {
     async fn end(&self, _: &Subject, _: Ending, _: Cause, _: Memory, _: Timestamp) -> Result<u64, StoreError> {
         fault()
     }
-    async fn revoke(&self, _: &Subject, _: Jti, _: Timestamp, _: Timestamp) -> Result<(), StoreError> {
+    async fn revoke(&self, _: &Subject, _: Jti, _: Timestamp, _: Memory, _: Timestamp) -> Result<(), StoreError> {
+        fault()
+    }
+    async fn remember(&self, _: Memory, _: Timestamp) -> Result<Memory, StoreError> {
         fault()
     }
     async fn session(&self, _: SessionId, _: Timestamp) -> Result<Option<Session>, StoreError> {

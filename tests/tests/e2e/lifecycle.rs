@@ -31,6 +31,20 @@ async fn a_wrong_configuration_changes_nothing() {
     assert!((refused - 2.0).abs() < f64::EPSILON, "{refused}");
 }
 
+/// So that what is revoked elsewhere is remembered for as long, though nobody logs in here.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_is_told_how_long_tokens_live_at_the_start_and_before_a_reload_is_at_work() {
+    let mut stack = Stack::builder(Kind::Redis).tokens("access_ttl = \"5m\"").start().await;
+    let told = async |stack: &Stack, secs: u64| {
+        let said = stack.redis.as_ref().unwrap().command(&["ZRANGE", "portcullis:{0}:lives", "0", "-1"]).await.unwrap();
+        said.contains(&format!("\r\n{}\r\n", secs * 1_000_000))
+    };
+    eventually("it says so", || told(&stack, 310)).await;
+    assert!(!told(&stack, 3610).await);
+    stack.reload(|toml| toml.replace("\"5m\"", "\"1h\"")).await.unwrap();
+    assert!(told(&stack, 3610).await, "with the leeway of either side");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_flight_ends_before_the_gateway_does() {
     let mut stack = Stack::start(Kind::Embedded).await;

@@ -1,5 +1,7 @@
 //! Logout is real: one write revokes a token, a session or all of a user's sessions, on every gateway.
 
+use std::time::Duration;
+
 use portcullis_tests::{Client, Kind, Stack, on_both_stores};
 use reqwest::Method;
 use serde_json::json;
@@ -50,6 +52,23 @@ on_both_stores! {
         stack.restart().await;
         assert!(!signed_in(&stack.anonymous().with_access(&phone.access_token())).await, "after a restart too");
         assert!(signed_in(&stack.login_again("alice").await).await, "and a new login works");
+    }
+
+    async fn a_logout_outlives_tokens_that_live_longer_on_another_gateway(kind: Kind) {
+        let mut stack = Stack::builder(kind).tokens("access_ttl = \"5m\"").start().await;
+        let mut elsewhere = stack.another_gateway_with(|toml| toml.replace("\"5m\"", "\"1h\"")).await;
+        for scope in ["this", "all"] {
+            let bob = stack.login("bob").await;
+            let renewed = elsewhere.refresh_with(&bob.refresh_token()).await;
+            elsewhere.keep(&renewed);
+            stack.clock.advance(Duration::from_secs(1));
+            assert!(signed_in(&elsewhere).await);
+            assert_eq!(bob.with_access(&elsewhere.access_token()).logout(scope).await.status, 204);
+            stack.clock.advance(Duration::from_mins(50));
+            assert_eq!(elsewhere.get("/users/me").await.reason(), "token_revoked", "{scope}");
+            stack.clock.advance(Duration::from_mins(10));
+            assert_eq!(elsewhere.get("/users/me").await.reason(), "token_expired", "{scope}");
+        }
     }
 
     async fn a_refresh_token_can_log_out_when_the_access_token_is_gone(kind: Kind) {

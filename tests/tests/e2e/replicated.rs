@@ -96,7 +96,7 @@ on_both_stores! {
             let metrics = stack.admin().get("/metrics").await.body;
             let begins = "portcullis_store_command_seconds_count";
             // What is asked for all requests together.
-            let beside = ["\"changes\"", "\"ping\"", "\"keys\"", "\"standing\""];
+            let beside = ["\"changes\"", "\"ping\"", "\"keys\"", "\"standing\"", "\"remember\""];
             let is_ours = |line: &&str| line.starts_with(begins) && !beside.iter().any(|word| line.contains(word));
             let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
             metrics.lines().filter(is_ours).map(value).sum::<f64>()

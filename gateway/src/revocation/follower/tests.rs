@@ -181,7 +181,7 @@ impl Feed for Wire {
     async fn snapshot(&self, _: Partition, from: Option<&Place>) -> Result<Page, StoreError> {
         let world = self.world()?;
         let connection = world.connections[self.gateway];
-        let now = Cursor { last: (world.primary.last, 0), added: world.primary.added, connection };
+        let now = Cursor { last: (world.primary.last, 0), added: world.primary.added, connection, ..Cursor::default() };
         let cursor = from.map_or(now, |place| place.cursor);
         if cursor.connection != connection {
             return Err(StoreError::Unavailable("connected anew".to_owned()));

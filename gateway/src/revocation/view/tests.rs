@@ -261,6 +261,16 @@ fn a_life_that_was_shortened_may_be_lengthened_again() {
     assert_eq!(view.sizes().users, 1, "a token of before may live for as long as it was issued for");
 }
 
+#[test]
+fn a_life_of_elsewhere_counts_like_one_of_here() {
+    let view = fresh();
+    let epoch = u64::try_from(NOW.as_micros()).unwrap();
+    view.apply(here(), &Revocation::User { subject: subject(1), epoch, disabled: false });
+    view.remember(Memory { access_life: Duration::from_hours(3) });
+    view.sweep(Duration::from_mins(1), at(60 * 60));
+    assert_eq!(view.sizes().users, 1, "this gateway may be told to accept tokens for as long");
+}
+
 /// Makes the revocation of this number.
 type Make = fn(u64) -> Revocation;
 

@@ -117,7 +117,7 @@ impl Endpoints {
     async fn void_presented(&self, scope: Scope, leaver: &Leaver, now: Timestamp) -> Result<(), Denied> {
         let (Scope::This, Leaver::Known(known)) = (scope, leaver) else { return Ok(()) };
         let until = known.expires_at.after(self.auth.tokens.leeway);
-        Ok(self.auth.store.revoke(&known.subject, known.jti, until, now).await?)
+        Ok(self.auth.store.revoke(&known.subject, known.jti, until, self.memory(), now).await?)
     }
 
     /// Who it is; `None` if that session has ended and nothing but it was to end. The refresh token comes first, since

@@ -59,13 +59,18 @@ impl Feed for EmbeddedStore {
     ) -> Result<Vec<Revocation>, StoreError> {
         let revocations = revocations.to_vec();
         let restore = async move |tx: &mut SqliteConnection| {
+            let longest = revocation::longest(tx, memory, now).await?;
             let mut users = Vec::new();
             for revocation in revocations {
                 match revocation {
                     Revocation::Token { jti, until } => relist(tx, Listed::Token(jti), until).await?,
-                    Revocation::Session { sid, until } => relist(tx, Listed::Session(sid), until).await?,
+                    Revocation::Session { sid, until } => {
+                        // One that was ended here alone is known for no longer than tokens live here.
+                        let until = revocation::for_all(tx, until, memory, now).await?;
+                        relist(tx, Listed::Session(sid), until).await?;
+                    }
                     Revocation::User { subject, epoch, disabled } => {
-                        users.push(restore_user(tx, subject, epoch, disabled, memory).await?);
+                        users.push(restore_user(tx, subject, epoch, disabled, longest).await?);
                     }
                 }
             }
@@ -127,6 +132,6 @@ async fn restore_user(
     let cause = cause.unwrap_or(if disabled { Cause::Disabled } else { Cause::Revoked });
     sessions::set_epoch(tx, &subject, epoch, cause).await?;
     let raised_at = Timestamp::from_micros(i64::try_from(epoch).unwrap_or(i64::MAX));
-    sessions::set_disabled(tx, &subject, disabled, memory, raised_at).await?;
+    sessions::set_disabled(tx, &subject, disabled, raised_at.after(memory.access_life)).await?;
     Ok(Revocation::User { subject, epoch, disabled })
 }

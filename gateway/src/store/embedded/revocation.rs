@@ -2,16 +2,17 @@
 //! with its user's epoch, or with its user. Nothing here is forgotten before the token is too old anyway.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use serde_json::json;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::rows::{self, failure};
 use super::sessions::user;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, micros};
 use crate::ids::{Jti, SessionId, Subject};
 use crate::session::UserState;
-use crate::store::{Check, Stand, StoreError};
+use crate::store::{Check, Memory, Stand, StoreError};
 
 const LISTED: &str = "
     SELECT EXISTS (SELECT 1 FROM revocations WHERE kind = 'session' AND name = ?1 AND until > ?3)
@@ -135,6 +136,38 @@ pub(super) async fn list(tx: &mut SqliteConnection, listed: Listed, until: Times
     let (kind, name) = listed.row();
     sqlx::query(LIST).bind(kind).bind(name).bind(until.as_micros()).execute(tx).await.map_err(failure)?;
     Ok(())
+}
+
+/// Notes how long tokens are accepted by whoever asks, and returns the longest that counts: see [`Memory`].
+pub(super) async fn longest(tx: &mut SqliteConnection, memory: Memory, now: Timestamp) -> Result<Memory, StoreError> {
+    let Memory { access_life } = memory;
+    sqlx::query(
+        "INSERT INTO lives (life, until) VALUES (?1, ?2)
+         ON CONFLICT (life) DO UPDATE SET until = max(until, excluded.until)",
+    )
+    .bind(micros(access_life))
+    .bind(now.after(access_life).after(Memory::SAID).as_micros())
+    .execute(&mut *tx)
+    .await
+    .map_err(failure)?;
+    let longest: Option<i64> = sqlx::query_scalar("SELECT max(life) FROM lives WHERE until > ?1")
+        .bind(now.as_micros())
+        .fetch_one(tx)
+        .await
+        .map_err(failure)?;
+    let longest = Duration::from_micros(longest.unwrap_or(0).unsigned_abs());
+    Ok(Memory { access_life: longest.max(access_life) })
+}
+
+/// Until when all must remember what one gateway refuses for its age from `until` on.
+pub(super) async fn for_all(
+    tx: &mut SqliteConnection,
+    until: Timestamp,
+    ours: Memory,
+    now: Timestamp,
+) -> Result<Timestamp, StoreError> {
+    let Memory { access_life } = longest(tx, ours, now).await?;
+    Ok(if access_life > ours.access_life { until.max(now.after(access_life)) } else { until })
 }
 
 /// When what is `listed` is over, if it is.

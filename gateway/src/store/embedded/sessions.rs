@@ -34,6 +34,7 @@ pub(super) async fn open(
         return Ok(Opening::Disabled);
     }
     let now = session.rotated_at;
+    let memory = revocation::longest(tx, memory, now).await?;
     let mut evicted = 0;
     if let Some(cap) = cap {
         let Some(oldest) = cap.make_room(live(tx, &session.subject, now).await?) else { return Ok(Opening::Full) };
@@ -62,6 +63,7 @@ impl Rotate {
         let Some(session) = find(tx, presented.sid).await? else {
             return Ok(Rotation::Ended(remembered(tx, presented.sid, now).await?));
         };
+        let memory = revocation::longest(tx, memory, now).await?;
         let user = user(tx, &session.subject).await?;
         let over = session.expires_at;
         let rotation = rotate(Ok(session), user, &presented, grants.as_ref(), &lifetimes, now);
@@ -87,6 +89,7 @@ pub(super) struct End {
 impl End {
     pub(super) async fn run(self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
         let Self { subject, ending, cause, memory, now } = self;
+        let memory = revocation::longest(tx, memory, now).await?;
         let mut ended = 0;
         for session in live(tx, &subject, now).await? {
             let is_meant = match ending {
@@ -154,13 +157,12 @@ pub(super) async fn user(connection: &mut SqliteConnection, subject: &Subject) -
     })
 }
 
-/// Marks the user as disabled or not.
+/// Marks the user as disabled or not, of which everybody is to hear who begins to listen before `until`.
 pub(super) async fn set_disabled(
     tx: &mut SqliteConnection,
     subject: &Subject,
     disabled: bool,
-    memory: Memory,
-    now: Timestamp,
+    until: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO users (subject, epoch, disabled) VALUES (?1, 0, ?2)
@@ -171,7 +173,7 @@ pub(super) async fn set_disabled(
     .execute(&mut *tx)
     .await
     .map_err(failure)?;
-    revocation::list_user(tx, subject, now.after(memory.access_life)).await
+    revocation::list_user(tx, subject, until).await
 }
 
 async fn raise_epoch(

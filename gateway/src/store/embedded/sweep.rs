@@ -17,9 +17,10 @@ const MARGIN: Duration = Duration::from_hours(1);
 
 /// More rows of each kind than [`EVERY`] writes usually add, so that sweeping keeps up; few enough to be
 /// quick.
-const SWEEPS: [&str; 5] = [
+const SWEEPS: [&str; 6] = [
     "DELETE FROM sessions WHERE sid IN (SELECT sid FROM sessions WHERE expires_at < ?1 LIMIT 512)",
     "DELETE FROM revocations WHERE seq IN (SELECT seq FROM revocations WHERE until < ?1 LIMIT 512)",
+    "DELETE FROM lives WHERE until < ?1",
     "DELETE FROM ended WHERE sid IN (SELECT sid FROM ended WHERE until < ?1 LIMIT 512)",
     "DELETE FROM limits WHERE (scope, name, key) IN (SELECT scope, name, key FROM limits WHERE tat < ?1 LIMIT 512)",
     "DELETE FROM login_failures WHERE key IN (SELECT key FROM login_failures WHERE forget_at < ?1 LIMIT 512)",

@@ -5,17 +5,31 @@
 local sessions, user = KEYS[1], KEYS[2]
 local now, sub, ending, sid, life, cause =
     tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
+life = longest(life, now)
 local till = now + life
 
 redis.call('ZREMRANGEBYSCORE', sessions, '-inf', whole(now)) -- they ended by themselves
 local ended = 0
 local function finish(one, expires_at)
-    forget(one, sessions, cause, now, tonumber(expires_at))
-    blacklist('session', one, now, till)
     if ending == 'this' or ending == 'others' then
         announce(life, 'kind', 'session', 'sub', sub, 'sid', one, 'until', whole(till), 'cause', cause)
     end
+    blacklist('session', one, now, till)
+    forget(one, sessions, cause, now, tonumber(expires_at))
     ended = ended + 1
+end
+
+if ending == 'all' or ending == 'disable' then
+    -- UserState::next_epoch
+    local state = redis.call('HMGET', user, 'epoch', 'disabled')
+    local epoch = whole(math.max(tonumber(state[1] or '0') + 1, now))
+    local disabled = ending == 'disable' and '1' or state[2] or '0'
+    local matters_until = disabled == '1' and math.huge or till
+    -- One entry for all of them: every token of the user has an older epoch.
+    announce(life, 'kind', 'user', 'sub', sub, 'until', whole(matters_until), 'epoch', epoch, 'disabled', disabled,
+        'cause', cause)
+    redis.call('HSET', user, 'epoch', epoch, 'disabled', disabled, 'cause', cause)
+    blacklist('user', sub, now, matters_until)
 end
 
 if ending == 'this' then
@@ -30,19 +44,5 @@ else
             finish(all[i], all[i + 1])
         end
     end
-end
-
-if ending == 'all' or ending == 'disable' then
-    -- UserState::next_epoch
-    local before = tonumber(redis.call('HGET', user, 'epoch') or '0')
-    local epoch = math.max(before + 1, now)
-    redis.call('HSET', user, 'epoch', whole(epoch), 'cause', cause)
-    if ending == 'disable' then
-        redis.call('HSET', user, 'disabled', '1')
-    end
-    local disabled = redis.call('HGET', user, 'disabled') or '0'
-    blacklist('user', sub, now, disabled == '1' and math.huge or till)
-    -- One entry for all of them: every token of the user has an older epoch.
-    announce(life, 'kind', 'user', 'sub', sub, 'epoch', whole(epoch), 'disabled', disabled, 'cause', cause)
 end
 return { 'ended', ended }

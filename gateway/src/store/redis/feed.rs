@@ -1,7 +1,8 @@
 //! The feed of revocations from Redis: a stream, whose entries have ids in order and are counted as they are added,
 //! and a sorted set of all that is revoked. It relies on the count to find a gap: trimming, deleting and flushing
-//! leave a reader with fewer entries than were added, and a replica that lost the last ones has counted fewer. It
-//! asks over a connection of its own, and says when that is a new one.
+//! leave a reader with fewer entries than were added, and a replica that lost the last ones has counted fewer. Where
+//! another history may have come to the same count, its name is another one. It asks over a connection of its own, and
+//! says when that is a new one.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -14,11 +15,12 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::args::{moment, span};
+use super::entry::told;
 use super::link::Link;
 use super::reply::Reply;
 use super::{RedisStore, unknown};
 use crate::clock::Timestamp;
-use crate::ids::{Jti, Partition, SessionId, Subject};
+use crate::ids::{Partition, Subject};
 use crate::secret::Secret;
 use crate::store::feed::{Changes, Cursor, Feed, Gap, MOST_IN_A_PAGE, Next, Page, Place, Revocation};
 use crate::store::text::corrupt;
@@ -83,22 +85,26 @@ impl Feed for RedisStore {
             return Ok(Changes::Gap(Gap::Reconnected));
         }
         let (ms, number) = after.last;
-        let keys = vec![self.keys.revocations(partition)];
+        let keys = vec![self.keys.revocations(partition), self.keys.blacklist(partition)];
         let args = vec![format!("{ms}-{number}"), MOST_IN_A_PAGE.to_string()];
         let mut reply = open.link.run(&self.scripts.changes, keys, args).await?;
         if open.connection() != after.connection {
             return Ok(Changes::Gap(Gap::Reconnected));
         }
         expect(&mut reply, "changes")?;
-        let (last, added) = (id(&reply.text()?)?, reply.number()?);
-        let (mut entries, mut revocations, mut cursor) = (reply.list()?, Vec::new(), *after);
+        let (far, clock) = reply.list()?.extent(after.connection)?;
+        let (mut entries, mut revocations) = (reply.list()?, Vec::new());
+        let (mut read, mut count) = (Cursor { is_listed: far.is_listed, ..*after }, 0);
         while !entries.is_empty() {
             let mut entry = entries.list()?;
-            cursor.last = id(&entry.text()?)?;
-            cursor.added += 1;
-            revocations.push(entry.list()?.revocation()?);
+            (read.last, read.added) = (id(&entry.text()?)?, read.added + 1);
+            revocations.extend(entry.list()?.announced(clock)?);
+            count += 1;
         }
-        Ok(judge(revocations, cursor, after, last, added))
+        Ok(match judge(after, &read, &far, count) {
+            Ok(more) => Changes::Next { revocations, cursor: read, more },
+            Err(gap) => Changes::Gap(gap),
+        })
     }
 
     async fn snapshot(&self, partition: Partition, from: Option<&Place>) -> Result<Page, StoreError> {
@@ -113,12 +119,15 @@ impl Feed for RedisStore {
             return Err(StoreError::Unavailable("connected anew in the midst of a snapshot".to_owned()));
         }
         expect(&mut reply, "snapshot")?;
-        let now = Cursor { last: id(&reply.text()?)?, added: reply.number()?, connection };
-        let cursor = from.map_or(now, |place| place.cursor);
+        let (far, clock) = reply.list()?.extent(connection)?;
+        let cursor = from.map_or(far, |place| place.cursor);
+        if far.history != cursor.history {
+            return Err(StoreError::Unavailable("another history in the midst of a snapshot".to_owned()));
+        }
         let scan = reply.text()?.parse().map_err(|_| corrupt("no place to go on at"))?;
         let mut revocations = Vec::new();
         while !reply.is_empty() {
-            revocations.push(reply.entry()?);
+            revocations.extend(reply.listed(clock)?);
         }
         let next = if scan == 0 { Next::Changes(cursor) } else { Next::Page(Place { cursor, scan }) };
         Ok(Page { revocations, next })
@@ -147,14 +156,15 @@ impl Feed for RedisStore {
     }
 }
 
-/// What entries after a cursor amount to: all that was added since, a part of it, or a gap.
-fn judge(revocations: Vec<Revocation>, cursor: Cursor, after: &Cursor, last: (u64, u64), added: u64) -> Changes {
-    let is_full = revocations.len() >= MOST_IN_A_PAGE;
+/// Whether there is more after so many entries that were `read` after a cursor, or a gap, where the store is so `far`.
+fn judge(after: &Cursor, read: &Cursor, far: &Cursor, count: usize) -> Result<bool, Gap> {
+    let is_full = count >= MOST_IN_A_PAGE;
     match () {
-        () if last < after.last || added < after.added => Changes::Gap(Gap::Lost),
-        () if is_full && cursor.added < added => Changes::Next { revocations, cursor, more: true },
-        () if (cursor.added, cursor.last) != (added, last) => Changes::Gap(Gap::Trimmed),
-        () => Changes::Next { revocations, cursor, more: false },
+        () if far.last < after.last || far.added < after.added => Err(Gap::Lost),
+        () if far.history != after.history || (after.is_listed && !far.is_listed) => Err(Gap::Lost),
+        () if is_full && read.added < far.added => Ok(true),
+        () if (read.added, read.last) != (far.added, far.last) => Err(Gap::Trimmed),
+        () => Ok(false),
     }
 }
 
@@ -176,65 +186,14 @@ fn id(raw: &str) -> Result<(u64, u64), StoreError> {
     parsed.ok_or_else(|| corrupt("an id that is none"))
 }
 
-/// How `restore.lua` is told.
-fn told(revocation: &Revocation) -> [String; 4] {
-    match revocation {
-        Revocation::Token { jti, until } => ["token".to_owned(), jti.to_string(), moment(*until), String::new()],
-        Revocation::Session { sid, until } => ["session".to_owned(), sid.to_string(), moment(*until), String::new()],
-        Revocation::User { subject, epoch, disabled } => {
-            ["user".to_owned(), subject.to_string(), epoch.to_string(), u8::from(*disabled).to_string()]
-        }
-    }
-}
-
 impl Reply {
-    /// The next items: an entry of the blacklist and what is known of it.
-    fn entry(&mut self) -> Result<Revocation, StoreError> {
-        let entry = self.text()?;
-        match entry.split_once(':') {
-            Some(("user", name)) => self.user(Subject::parse(name).map_err(corrupt)?),
-            Some((kind, name)) => listed(kind, name, self.moment()?),
-            None => Err(corrupt("an entry of no kind")),
-        }
-    }
-
-    /// The next items: a user's epoch, and whether they are disabled.
-    fn user(&mut self, subject: Subject) -> Result<Revocation, StoreError> {
-        Ok(Revocation::User { subject, epoch: self.number()?, disabled: self.number::<u8>()? == 1 })
-    }
-
-    /// The next item, a moment.
-    fn moment(&mut self) -> Result<Timestamp, StoreError> {
-        self.number().map(Timestamp::from_micros)
-    }
-
-    /// All that is left: fields and values of an entry of the stream.
-    fn revocation(mut self) -> Result<Revocation, StoreError> {
-        let (mut kind, mut name, mut until, mut epoch, mut disabled) = <(String, String, i64, u64, bool)>::default();
-        while !self.is_empty() {
-            let field = self.text()?;
-            match field.as_str() {
-                "kind" => kind = self.text()?,
-                "jti" | "sid" => name = self.text()?,
-                "sub" if kind == "user" => name = self.text()?,
-                "until" => until = self.number()?,
-                "epoch" => epoch = self.number()?,
-                "disabled" => disabled = self.number::<u8>()? == 1,
-                _ => drop(self.text()?),
-            }
-        }
-        match kind.as_str() {
-            "user" => Ok(Revocation::User { subject: Subject::parse(&name).map_err(corrupt)?, epoch, disabled }),
-            kind => listed(kind, &name, Timestamp::from_micros(until)),
-        }
-    }
-}
-
-/// A token or session that is on the list.
-fn listed(kind: &str, name: &str, until: Timestamp) -> Result<Revocation, StoreError> {
-    match kind {
-        "token" => Ok(Revocation::Token { jti: Jti::parse(name).map_err(corrupt)?, until }),
-        "session" => Ok(Revocation::Session { sid: SessionId::parse(name).map_err(corrupt)?, until }),
-        _ => Err(corrupt("an entry of an unknown kind")),
+    /// All that is left: how far the store is, and what its clock shows.
+    fn extent(mut self, connection: u64) -> Result<(Cursor, Timestamp), StoreError> {
+        let (last, added, history) = (id(&self.text()?)?, self.number()?, self.text()?);
+        // A part of it is enough to tell one from another.
+        let history = history.get(..16).and_then(|part| u64::from_str_radix(part, 16).ok());
+        let history = history.ok_or_else(|| corrupt("a history without a name"))?;
+        let is_listed = self.number::<u8>()? == 1;
+        Ok((Cursor { last, added, history, is_listed, connection }, Timestamp::from_secs(self.number()?)))
     }
 }

@@ -47,6 +47,11 @@ impl Keys {
         format!("{}:blacklist", self.base(partition))
     }
 
+    /// How long gateways accept tokens.
+    pub(super) fn lives(&self, partition: Partition) -> String {
+        format!("{}:lives", self.base(partition))
+    }
+
     /// What was revoked, in order.
     pub(super) fn revocations(&self, partition: Partition) -> String {
         format!("{}:revocations", self.base(partition))
@@ -123,6 +128,7 @@ mod tests {
                 keys.sessions(partition, &subject),
                 keys.blacklist(partition),
                 keys.revocations(partition),
+                keys.lives(partition),
                 keys.user_limit(partition, &take),
                 keys.base(partition),
             ] {

@@ -13,6 +13,7 @@ if state[2] == '1' then
     return { 'disabled' }
 end
 local epoch = state[1] or '0'
+life = longest(life, now) -- the session's first token is about to be issued
 
 redis.call('ZREMRANGEBYSCORE', sessions, '-inf', whole(now)) -- they ended by themselves
 
@@ -36,9 +37,9 @@ if too_many > 0 then
     end)
     for i = 1, too_many do
         local one = oldest[i]
-        forget(one.sid, sessions, 'evicted', now, tonumber(live[one.place + 1]))
-        blacklist('session', one.sid, now, now + life)
         announce(life, 'kind', 'session', 'sub', sub, 'sid', one.sid, 'until', whole(now + life), 'cause', 'evicted')
+        blacklist('session', one.sid, now, now + life)
+        forget(one.sid, sessions, 'evicted', now, tonumber(live[one.place + 1]))
     end
 end
 

@@ -1,4 +1,4 @@
--- Begins every script that changes a session or a user.
+-- Begins every script that changes a session or a user, below the line that says whether a full Redis runs it.
 --
 -- ARGV[1] is what all keys of the partition begin with. Keys that a script finds only on its way (the user
 -- of a session) are built from it: they have the same hash tag as KEYS[1], hence the same place.
@@ -48,13 +48,39 @@ local function blacklist(kind, name, now, till)
     end
 end
 
+-- How long gateways accept access tokens: each such life, by the moment until which it counts.
+local lives = base .. ':lives'
+
+-- Notes that whoever asks accepts tokens for `life`, and returns the longest for which anybody does: what is revoked is
+-- remembered for so long. One counts until every token of its time has ended, and for the margin, within which gateways
+-- say it again.
+local function longest(life, now)
+    local counts_until = now + life + MARGIN * 1000
+    redis.call('ZADD', lives, 'GT', whole(counts_until), whole(life))
+    keep(lives, now, counts_until)
+    redis.call('ZREMRANGEBYSCORE', lives, '-inf', whole(math.min(now, clock) - MARGIN * 1000))
+    for _, other in ipairs(redis.call('ZRANGE', lives, '(' .. whole(now), '+inf', 'BYSCORE')) do
+        life = math.max(life, tonumber(other))
+    end
+    return life
+end
+
+-- Until when all must remember what one gateway, for which tokens live for `ours`, refuses for its age from `till` on.
+local function for_all(till, ours, life, now)
+    return life > ours and math.max(till, now + life) or till
+end
+
+-- What a script does when it revokes comes in this order: everybody is told (`announce`), then it is listed
+-- (`blacklist`), and then it is taken away (`forget`). Redis undoes nothing when a script fails on its way, as where an
+-- ACL refuses a command: so nothing was revoked that nobody is told of, and whoever tries again finds it to be done.
+
 -- Removes a session and notes why, for whoever comes with a refresh token of it before it had ended by itself.
 local function forget(sid, sessions, cause, now, expires_at)
-    redis.call('DEL', base .. ':session:' .. sid)
-    redis.call('ZREM', sessions, sid)
     local key = base .. ':ended:' .. sid
     redis.call('SET', key, whole(expires_at) .. ' ' .. cause)
     keep(key, now, expires_at)
+    redis.call('DEL', base .. ':session:' .. sid)
+    redis.call('ZREM', sessions, sid)
 end
 
 -- Tells every gateway. Entries older than `life` concern no token that is still accepted.

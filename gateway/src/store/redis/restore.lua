@@ -1,7 +1,8 @@
 -- Tells this Redis what it may have lost: nothing happens to what it knows.
 -- KEYS: the blacklist. ARGV[3..]: now, access_life, then for each: kind, name, until or epoch, disabled (of a user).
 -- Returns {'restored', then for each user: sub, epoch, disabled}.
-local now, life = tonumber(ARGV[3]), tonumber(ARGV[4])
+local now, ours = tonumber(ARGV[3]), tonumber(ARGV[4])
+local life = longest(ours, now)
 
 local function restore_user(sub, epoch, disabled)
     local key = base .. ':user:' .. sub
@@ -10,10 +11,11 @@ local function restore_user(sub, epoch, disabled)
         return state[1] or '0', state[2] or '0'
     end
     disabled = state[2] == '1' and '1' or disabled -- whoever disabled them since is not undone
+    local till = disabled == '1' and math.huge or tonumber(epoch) + life
+    announce(life, 'kind', 'user', 'sub', sub, 'until', whole(till), 'epoch', epoch, 'disabled', disabled)
+    blacklist('user', sub, now, till)
     redis.call('HSET', key, 'epoch', epoch, 'disabled', disabled,
         'cause', state[3] or (disabled == '1' and 'disabled' or 'revoked'))
-    blacklist('user', sub, now, disabled == '1' and math.huge or tonumber(epoch) + life)
-    announce(life, 'kind', 'user', 'sub', sub, 'epoch', epoch, 'disabled', disabled)
     return epoch, disabled
 end
 
@@ -36,11 +38,13 @@ for i = 5, #ARGV, 4 do
     else
         local listed = redis.call('ZSCORE', list, kind .. ':' .. name)
         if not listed or tonumber(listed) < tonumber(number) then
+            -- A session that was ended here alone is known for no longer than tokens live here.
+            local till = kind == 'session' and for_all(tonumber(number), ours, life, now) or tonumber(number)
+            announce(life, 'kind', kind, kind == 'session' and 'sid' or 'jti', name, 'until', whole(till))
             if kind == 'session' then
                 end_session(name)
             end
-            blacklist(kind, name, now, tonumber(number))
-            announce(life, 'kind', kind, kind == 'session' and 'sid' or 'jti', name, 'until', number)
+            blacklist(kind, name, now, till) -- last, since what is listed is passed over the next time
         end
     end
 end

@@ -13,6 +13,7 @@ if #fields == 0 then
     local over, cause = string.match(redis.call('GET', base .. ':ended:' .. sid) or '', '^(%d+) (.+)$')
     return { 'ended', over and now < tonumber(over) and cause or 'expired' }
 end
+life = longest(life, now) -- another token of the session may be about to be issued
 local session = {}
 for i = 1, #fields, 2 do
     session[fields[i]] = fields[i + 1]
@@ -60,7 +61,7 @@ end
 
 -- RFC 9700 section 4.14.2: we cannot tell thief from owner, so nobody keeps it.
 local ended = answer('reused')
-forget(sid, sessions, 'reused', now, tonumber(session.expires_at))
-blacklist('session', sid, now, now + life)
 announce(life, 'kind', 'session', 'sub', session.sub, 'sid', sid, 'until', whole(now + life), 'cause', 'reused')
+blacklist('session', sid, now, now + life)
+forget(sid, sessions, 'reused', now, tonumber(session.expires_at))
 return ended

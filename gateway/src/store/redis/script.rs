@@ -33,6 +33,7 @@ pub(super) struct Scripts {
     pub(super) end: Script,
     pub(super) enable: Script,
     pub(super) revoke: Script,
+    pub(super) remember: Script,
     pub(super) check: Script,
     pub(super) standing: Script,
     pub(super) take: Script,
@@ -46,10 +47,20 @@ pub(super) struct Scripts {
     pub(super) restore: Script,
 }
 
-/// A script that has a deadline, and the functions shared by those.
+/// A script that has a deadline, and the functions shared by those. A full Redis refuses it before it has done anything.
 macro_rules! in_time {
     ($file:literal) => {
-        Script::new(concat!(include_str!("prelude.lua"), include_str!($file)))
+        in_time!("", $file)
+    };
+    ($flags:literal, $file:literal) => {
+        Script::new(concat!("#!lua", $flags, "\n", include_str!("prelude.lua"), include_str!($file)))
+    };
+}
+
+/// [`in_time!`] for what revokes, or only changes what is there: a full Redis takes that too.
+macro_rules! even_if_full {
+    ($file:literal) => {
+        in_time!(" flags=allow-oom", $file)
     };
 }
 
@@ -71,21 +82,22 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             open: in_time!("open.lua"),
-            rotate: in_time!("rotate.lua"),
-            end: in_time!("end.lua"),
-            enable: in_time!("enable.lua"),
-            revoke: in_time!("revoke.lua"),
+            rotate: even_if_full!("rotate.lua"),
+            end: even_if_full!("end.lua"),
+            enable: even_if_full!("enable.lua"),
+            revoke: even_if_full!("revoke.lua"),
+            remember: even_if_full!("remember.lua"),
             check: limiting!("check.lua"),
             standing: Script::new(include_str!("standing.lua")),
             take: limiting!("take.lua"),
             lease: limiting!("lease.lua"),
-            give_back: in_time!("give_back.lua"),
+            give_back: even_if_full!("give_back.lua"),
             sessions: Script::new(include_str!("sessions.lua")),
             login_failed: Script::new(include_str!("login_failed.lua")),
             found_keys: Script::new(include_str!("found_keys.lua")),
             changes: following!("changes.lua"),
             snapshot: following!("snapshot.lua"),
-            restore: in_time!("restore.lua"),
+            restore: even_if_full!("restore.lua"),
         }
     }
 }

@@ -1,13 +1,13 @@
 -- A part of all that is revoked. What is on the list from the first part to the last is in one of them.
 -- KEYS: the stream, the blacklist. ARGV: what all keys of the partition begin with, where to go on, how many about.
--- Returns {'snapshot', last id, entries ever added, where to go on or 0, then for each: entry, until} or
--- {'uncounted'}; a user has epoch and disabled in place of until.
-local last, added, failure = extent(KEYS[1])
-if not added then
-    return failure or { 'uncounted' }
+-- Returns {'snapshot', how far they are, where to go on or 0, then for each: entry, until} or {'uncounted'}; a user has
+-- epoch and disabled in place of until.
+local far, failure = extent(KEYS[1], KEYS[2])
+if not far then
+    return failure
 end
 local scanned = redis.call('ZSCAN', KEYS[2], ARGV[2], 'COUNT', ARGV[3])
-local answer, found = { 'snapshot', last, added, scanned[1] }, scanned[2]
+local answer, found = { 'snapshot', far, scanned[1] }, scanned[2]
 for i = 1, #found, 2 do
     table.insert(answer, found[i])
     local sub = string.match(found[i], '^user:(.+)$')

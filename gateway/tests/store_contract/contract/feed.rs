@@ -11,7 +11,7 @@ use super::*;
 use crate::fixture::follower;
 
 /// Whether a view that `follower` has just brought up to date says of `check` what the store says.
-async fn agree(store: &Shared, follower: &Follower, check: &Check<'_>, later: Duration) -> bool {
+pub(super) async fn agree(store: &Shared, follower: &Follower, check: &Check<'_>, later: Duration) -> bool {
     let now = NOW.after(later);
     follower.follow(MEMORY, now).await.unwrap();
     let Check { subject, sid, jti, epoch, takes: _ } = *check;
@@ -20,7 +20,7 @@ async fn agree(store: &Shared, follower: &Follower, check: &Check<'_>, later: Du
     known == if stored == Standing::Revoked { Verdict::Revoked } else { Verdict::Stands }
 }
 
-fn here(store: &Shared) -> Partition {
+pub(super) fn here(store: &Shared) -> Partition {
     store.partition(&subject("alice"))
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn who_follows_knows_what_the_store_knows(store: Shared) {
         }
     };
     all_agree(&followed).await;
-    store.revoke(&users[0], checks[0].jti, NOW.after(secs(60)), NOW).await.unwrap();
+    store.revoke(&users[0], checks[0].jti, NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
     store.end(&users[0], Ending::This(sessions[1].id), LOGOUT, MEMORY, NOW).await.unwrap();
     all_agree(&followed).await;
     for generation in [0, 1, 2, 0] {
@@ -97,7 +97,7 @@ pub(crate) async fn more_than_a_page_of_revocations_is_told_whole(store: Shared)
     let mut jtis = Vec::new();
     for _ in 0..2 * MOST_IN_A_PAGE + 7 {
         jtis.push(Jti::random());
-        store.revoke(&alice, jtis[jtis.len() - 1], NOW.after(secs(60)), NOW).await.unwrap();
+        store.revoke(&alice, jtis[jtis.len() - 1], NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
     }
     let until = NOW.after(secs(60));
     let expected: Vec<_> = jtis.into_iter().map(|jti| Revocation::Token { jti, until }).collect();
@@ -109,7 +109,7 @@ pub(crate) async fn more_than_a_page_of_revocations_is_told_whole(store: Shared)
 }
 
 pub(crate) async fn a_store_that_is_behind_its_reader_says_so(store: Shared) {
-    store.revoke(&subject("alice"), Jti::random(), NOW.after(secs(60)), NOW).await.unwrap();
+    store.revoke(&subject("alice"), Jti::random(), NOW.after(secs(60)), MEMORY, NOW).await.unwrap();
     let (_, cursor) = snapshot(&store).await;
     let ahead = Cursor { last: (cursor.last.0 + 1, 0), ..cursor };
     assert_eq!(store.changes(here(&store), &ahead).await.unwrap(), Changes::Gap(Gap::Lost));
@@ -157,7 +157,7 @@ pub(crate) async fn what_the_store_knows_better_is_not_undone(store: Shared) {
     store.set_disabled(&bob, false, MEMORY, NOW).await.unwrap();
     let session = opened(&*store, &alice, NOW).await;
     let jti = Jti::random();
-    store.revoke(&alice, jti, NOW.after(secs(600)), NOW).await.unwrap();
+    store.revoke(&alice, jti, NOW.after(secs(600)), MEMORY, NOW).await.unwrap();
     let epoch = store.user(&alice).await.unwrap().epoch;
     let (_, mut cursor) = snapshot(&store).await;
     let told = [

@@ -62,11 +62,11 @@ pub(crate) async fn gateways_whose_quotas_differ_refill_nothing_for_each_other(s
     let session = opened(&*store, &subject("alice"), NOW).await;
     let quotas = [(100, 100), (200, 20)].map(|(count, burst)| Quota::new(count, secs(60), burst).unwrap());
     let takes = quotas.map(|quota| Take { quota, ..take("api", "alice", 1) });
-    let (mut taken, mut by_user, mut leased) = ([0, 0], [0, 0], [0, 0]);
+    let (mut counted, mut by_user, mut leased) = ([0, 0], [0, 0], [0, 0]);
     for _ in 0..110 {
         for (at, take) in takes.iter().enumerate() {
             let one = std::slice::from_ref(take);
-            taken[at] += u32::from(store.take(one, NOW).await.unwrap()[0].allowed);
+            counted[at] += u32::from(store.take(one, NOW).await.unwrap()[0].allowed);
             let check = Check { takes: one, ..check_of(&session) };
             let Standing::Good(decisions) = store.check(&check, NOW).await.unwrap() else { panic!("it stands") };
             by_user[at] += u32::from(decisions[0].allowed);
@@ -77,6 +77,6 @@ pub(crate) async fn gateways_whose_quotas_differ_refill_nothing_for_each_other(s
             leased[at] -= u32::from(leased[at] > 0);
         }
     }
-    assert_eq!((taken, by_user), ([100, 20], [100, 20]), "each its own burst, once");
+    assert_eq!((counted, by_user), ([100, 20], [100, 20]), "each its own burst, once");
     assert!(leased.iter().zip([100, 20]).all(|(leased, burst)| *leased <= burst), "{leased:?}");
 }
