@@ -491,7 +491,7 @@ fn extent(server: &RedisServer) -> (String, String, String) {
 }
 
 const LIST: &str = "portcullis:{0}:blacklist";
-pub(crate) const STREAM: &str = "portcullis:{0}:revocations";
+const STREAM: &str = "portcullis:{0}:revocations";
 
 /// Revokes so many tokens.
 async fn revoke_some(store: &dyn Store, count: usize) {

@@ -3,7 +3,8 @@
 local user, now, sub, life = KEYS[1], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local epoch = redis.call('HGET', user, 'epoch')
 if epoch then
-    local till = now + longest(life, now)
+    life = longest(life, now)
+    local till = now + life
     -- Announced last, and each time: nobody lets a user in whom the store does not.
     redis.call('HSET', user, 'disabled', '0')
     blacklist('user', sub, now, till)
