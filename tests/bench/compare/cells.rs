@@ -65,6 +65,8 @@ pub(crate) struct Gateway {
     pub(crate) accuracy: &'static str,
     /// Whether it writes an access line for each request.
     pub(crate) access_log: bool,
+    /// The program that a profile guided the compiler to.
+    pub(crate) guided: bool,
 }
 
 /// Passes on, and is asked for nothing else.
@@ -75,6 +77,7 @@ const PASS: Gateway = Gateway {
     cache: "",
     accuracy: "",
     access_log: false,
+    guided: false,
 };
 /// Checks tokens and whether they were revoked, without asking anybody.
 const ES256: Gateway = Gateway { redis: true, mode: "replicated", ..PASS };
@@ -95,6 +98,8 @@ pub(crate) const PORTCULLIS: &str = "Portcullis";
 pub(crate) const UNCACHED_NAME: &str = "Portcullis, cache off";
 pub(crate) const EVERY_REQUEST_NAME: &str = "Portcullis, every_request";
 pub(crate) const REPLICATED_NAME: &str = "Portcullis, replicated";
+const GUIDED_NAME: &str = "Portcullis, guided build";
+pub(crate) const GUIDED_REPLICATED_NAME: &str = "Portcullis, replicated, guided build";
 const NGINX: &str = "nginx";
 const LUA: &str = "nginx + Lua";
 const LUA_CACHED: &str = "nginx + Lua, cached";
@@ -117,8 +122,14 @@ fn contenders(work: Work) -> Vec<(&'static str, Setup)> {
     let check = |algorithm, cache| Some(Check { algorithm, cache });
     let (hs256, es256) = (check(Algorithm::Hs256, 0), check(Algorithm::Es256, 0));
     let ours = |gateway| (PORTCULLIS, Setup::Portcullis(gateway));
+    let guided = |who, gateway| (who, Setup::Portcullis(Gateway { guided: true, ..gateway }));
     match work {
-        Work::PassThrough | Work::Kib | Work::Mib => vec![
+        Work::PassThrough => {
+            let mut all = contenders(Work::Kib);
+            all.insert(1, guided(GUIDED_NAME, PASS));
+            all
+        }
+        Work::Kib | Work::Mib => vec![
             ours(PASS),
             (BARE, Setup::Bare),
             (NGINX, Setup::Nginx(None)),
@@ -127,6 +138,7 @@ fn contenders(work: Work) -> Vec<(&'static str, Setup)> {
         ],
         Work::Hs256 => vec![
             ours(HS256),
+            guided(GUIDED_NAME, HS256),
             (LUA, Setup::Nginx(hs256)),
             (HAPROXY, Setup::Haproxy(hs256)),
             (ENVOY, Setup::Envoy(hs256)),
@@ -134,6 +146,7 @@ fn contenders(work: Work) -> Vec<(&'static str, Setup)> {
         ],
         Work::Es256 => vec![
             ours(ES256),
+            guided(GUIDED_NAME, ES256),
             (UNCACHED_NAME, Setup::Portcullis(UNCACHED)),
             (LUA, Setup::Nginx(es256)),
             (LUA_CACHED, Setup::Nginx(check(Algorithm::Es256, FEW))),
@@ -149,6 +162,7 @@ fn contenders(work: Work) -> Vec<(&'static str, Setup)> {
         ],
         Work::Everything => vec![
             (REPLICATED_NAME, Setup::Portcullis(REPLICATED)),
+            guided(GUIDED_REPLICATED_NAME, REPLICATED),
             (EVERY_REQUEST_NAME, Setup::Portcullis(EVERY_REQUEST)),
         ],
         Work::Refresh => vec![ours(REFRESH)],
@@ -164,11 +178,16 @@ fn contenders(work: Work) -> Vec<(&'static str, Setup)> {
 /// Those who pass on, to be asked to hold idle connections.
 pub(crate) fn idle() -> Vec<Cell> {
     let mut cells = all();
-    cells.retain(|cell| cell.work == Work::PassThrough);
+    cells.retain(|cell| cell.work == Work::PassThrough && !cell.is_guided());
     cells
 }
 
 impl Cell {
+    /// Whether it takes the program that a profile guided the compiler to.
+    pub(crate) fn is_guided(&self) -> bool {
+        matches!(self.setup, Setup::Portcullis(Gateway { guided: true, .. }))
+    }
+
     /// What `--only` looks for.
     pub(crate) fn id(&self) -> String {
         format!("{:?}/{}", self.work, self.who).to_ascii_lowercase()

@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Programs, where they are not what PATH has.
 pub(crate) struct Programs {
     pub(crate) portcullis: PathBuf,
+    /// The same by a guided build, if there is one.
+    pub(crate) guided: Option<PathBuf>,
     pub(crate) backend: PathBuf,
     pub(crate) bare: PathBuf,
     pub(crate) envoy: PathBuf,
@@ -153,9 +155,10 @@ fn command(
         std::iter::once(program).chain(args.iter().map(ToString::to_string)).collect()
     };
     Ok(match setup {
-        Setup::Portcullis(_) => {
+        Setup::Portcullis(gateway) => {
             let file = write("portcullis.toml", include_str!("../peers/portcullis.toml"))?;
-            call(&programs.portcullis, &["--config", &file, "run"])
+            let program = programs.guided.as_ref().filter(|_| gateway.guided).unwrap_or(&programs.portcullis);
+            call(program, &["--config", &file, "run"])
         }
         Setup::Nginx(check) => {
             let (plain, checked) = (include_str!("../peers/nginx-pass.conf"), include_str!("../peers/nginx-jwt.conf"));
@@ -216,7 +219,7 @@ fn words_of(setup: &Setup, bench: &Bench, address: SocketAddr, folder: &Path) ->
 }
 
 fn words_of_ours(gateway: &Gateway, bench: &Bench) -> Words {
-    let Gateway { algorithm, redis, mode, cache, accuracy, access_log } = *gateway;
+    let Gateway { algorithm, redis, mode, cache, accuracy, access_log, guided: _ } = *gateway;
     let key = if algorithm == Algorithm::Hs256 { "hs256.secret" } else { "es256.pem" };
     // Redis shares its core with the load, and is not to be given up on for that.
     let redis = redis.then(|| format!("\"{}\"\ntimeout = \"2s\"", bench.redis()));

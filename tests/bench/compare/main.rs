@@ -51,6 +51,9 @@ struct Terms {
     /// The gateway to measure, instead of the one beside this program.
     #[arg(long, value_name = "FILE")]
     portcullis: Option<PathBuf>,
+    /// The same, by a build that a profile guided; it is measured beside the other.
+    #[arg(long, value_name = "FILE")]
+    guided: Option<PathBuf>,
     /// Envoy's program.
     #[arg(long, value_name = "FILE", default_value = "envoy")]
     envoy: PathBuf,
@@ -101,8 +104,13 @@ async fn run(terms: &Terms) -> Result<bool, Wrong> {
     let bench = Bench::start(pace, programs(terms)?).await?;
     let wanted =
         |id: &str| terms.only.is_empty() || terms.only.iter().any(|text| id.contains(&text.to_ascii_lowercase()));
+    let is_there = |cell: &Cell| terms.guided.is_some() || !cell.is_guided();
     let mut results = Results {
-        cells: cells::all().into_iter().filter(|cell| wanted(&cell.id())).map(Found::nothing).collect(),
+        cells: cells::all()
+            .into_iter()
+            .filter(|cell| is_there(cell) && wanted(&cell.id()))
+            .map(Found::nothing)
+            .collect(),
         idle: cells::idle().into_iter().filter(|cell| wanted(&idle_id(cell))).map(Found::nothing).collect(),
         logins: Vec::new(),
         logins_wrong: None,
@@ -136,6 +144,7 @@ fn programs(terms: &Terms) -> Result<Programs, Wrong> {
     let beside = |name: &str| ours.with_file_name(name);
     Ok(Programs {
         portcullis: terms.portcullis.clone().unwrap_or_else(|| beside("portcullis")),
+        guided: terms.guided.clone(),
         backend: beside("portcullis-backend"),
         bare: beside("bench-bare"),
         envoy: terms.envoy.clone(),

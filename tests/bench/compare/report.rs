@@ -123,7 +123,9 @@ fn cost_table(text: &mut String, results: &Results) {
         "\nPortcullis's rows with a check look up revocations too (`mode = \"replicated\"` unless they say otherwise). \
          \"Everything on\" is the check of an ES256 token, revocation, a limit by user, identity headers, metrics and an \
          access line for each request; its peers' rows do without all of these but the check. nginx of Debian has no JWT \
-         check of its own, so Lua calls OpenSSL (`peers/jwt.lua`); HAProxy has no cache of checked tokens.\n"
+         check of its own, so Lua calls OpenSSL (`peers/jwt.lua`); HAProxy has no cache of checked tokens. A \
+         guided build is what `deploy/build-release --pgo` makes. Where it was measured, the aims hold it against HAProxy \
+         and Envoy, which are as they are distributed; bare Pingora is built like the other, and held against that.\n"
     );
 }
 
