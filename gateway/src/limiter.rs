@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use smallvec::SmallVec;
 use tokio::time::timeout;
 
 use crate::clock::Timestamp;
@@ -37,6 +38,9 @@ pub struct Reading {
     quota: Quota,
     decision: Decision,
 }
+
+/// What limits said of a request: of few enough, mostly, to take no memory of their own.
+pub type Readings = SmallVec<[Reading; 2]>;
 
 /// What happens when the store can't count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +80,7 @@ impl Limiter {
         client: IpAddr,
         uncounted: Uncounted,
         now: Timestamp,
-        readings: &mut Vec<Reading>,
+        readings: &mut Readings,
     ) -> Result<(), Denied> {
         for limit in leased(&route.limits) {
             match limit.by {
@@ -99,7 +103,7 @@ impl Limiter {
         limits: &[Arc<Limit>],
         subject: &Subject,
         now: Timestamp,
-        readings: &mut Vec<Reading>,
+        readings: &mut Readings,
     ) -> Result<(), Denied> {
         for limit in leased(limits).filter(|limit| limit.by == LimitBy::User) {
             self.take_leased(limit, Whom::User(subject), now, readings).await?;
@@ -113,7 +117,7 @@ impl Limiter {
         limit: &Limit,
         whom: Whom<'_>,
         now: Timestamp,
-        readings: &mut Vec<Reading>,
+        readings: &mut Readings,
     ) -> Result<(), Denied> {
         let (decision, outcome) = match self.leases.take(limit, whom, now).await {
             Some(decision) => (decision, LimitOutcome::of(&decision)),
@@ -155,7 +159,7 @@ impl Limiter {
         takes: &[Take],
         uncounted: Uncounted,
         now: Timestamp,
-        readings: &mut Vec<Reading>,
+        readings: &mut Readings,
     ) -> Result<(), Denied> {
         if takes.is_empty() {
             return Ok(());
@@ -168,7 +172,7 @@ impl Limiter {
     }
 
     /// Takes one of each from what this gateway counts alone.
-    pub fn take_locally(&self, takes: &[Take], now: Timestamp, readings: &mut Vec<Reading>) -> Result<(), Denied> {
+    pub fn take_locally(&self, takes: &[Take], now: Timestamp, readings: &mut Readings) -> Result<(), Denied> {
         for take in takes {
             let decision = self.local.take(take, now);
             self.metrics.limit_decided(&take.limit, LimitOutcome::Local);
@@ -178,7 +182,7 @@ impl Limiter {
     }
 
     /// Turns decisions into readings, and the one that refuses into a refusal.
-    pub fn read(&self, takes: &[Take], decisions: &[Decision], readings: &mut Vec<Reading>) -> Result<(), Denied> {
+    pub fn read(&self, takes: &[Take], decisions: &[Decision], readings: &mut Readings) -> Result<(), Denied> {
         let refused = decisions.iter().any(|decision| !decision.allowed);
         if !refused && decisions.len() != takes.len() {
             return Err(StoreError::Corrupt("it answered for another number of limits".to_owned()).into());
@@ -192,7 +196,7 @@ impl Limiter {
 }
 
 /// Keeps what a limit said, and refuses if it did.
-fn note(limit: &LimitId, quota: Quota, decision: Decision, readings: &mut Vec<Reading>) -> Result<(), Denied> {
+fn note(limit: &LimitId, quota: Quota, decision: Decision, readings: &mut Readings) -> Result<(), Denied> {
     readings.push(Reading { limit: limit.clone(), quota, decision });
     if decision.allowed { Ok(()) } else { Err(Denied::OverLimit { limit: limit.clone(), wait: decision.wait }) }
 }

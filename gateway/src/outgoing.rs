@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use crate::cors::Sharing;
-use crate::limiter::Reading;
+use crate::limiter::Readings;
 use crate::reply::Reply;
 use crate::session::issue::TokenPair;
 
@@ -15,7 +15,7 @@ use crate::session::issue::TokenPair;
 #[derive(Default)]
 pub struct Outgoing {
     /// What limits said.
-    pub readings: Vec<Reading>,
+    pub readings: Readings,
     /// What becomes of the browser's cookies.
     pub cookies: CookieChange,
     /// Which pages of other origins may read it, if that is for us to say.

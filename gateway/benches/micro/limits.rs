@@ -7,7 +7,7 @@ use std::time::Duration;
 use divan::{Bencher, black_box};
 use portcullis::ids::{LimitId, Subject};
 use portcullis::limit::{Accuracy, Limit, LimitBy, Quota};
-use portcullis::limiter::{Limiter, LocalCounts};
+use portcullis::limiter::{Limiter, LocalCounts, Readings};
 use portcullis::metrics::Metrics;
 use portcullis::store::Take;
 use portcullis::store::embedded::EmbeddedStore;
@@ -45,7 +45,7 @@ fn leased_share(bencher: Bencher<'_, '_>, keys: usize) {
     let id = LimitId::parse("api").unwrap();
     let limits = [Arc::new(Limit { id, quota, by: LimitBy::User, accuracy: Accuracy::Leased })];
     let subjects: Vec<Subject> = (0..keys).map(|number| Subject::parse(&format!("user{number}")).unwrap()).collect();
-    let (mut next, mut now, mut readings) = (subjects.iter().cycle(), NOW, Vec::new());
+    let (mut next, mut now, mut readings) = (subjects.iter().cycle(), NOW, Readings::new());
     let mut take = move || {
         // Half as fast as it refills, so that nobody waits for long.
         now = now.after(Duration::from_micros(20));

@@ -61,6 +61,22 @@ id = "optional"
 match = { path = "/posts/{id}/*" }
 upstream = "api"
 policy = "optional"
+[limits.user]
+rate = "1000/s"
+burst = 1000
+per = "user"
+accuracy = "leased"
+[limits.address]
+rate = "1000/s"
+burst = 1000
+per = "address"
+accuracy = "leased"
+[[route]]
+id = "limited"
+match = { path = "/limited" }
+upstream = "api"
+policy = "authenticated"
+limits = ["user", "address"]
 "#;
 
 /// A configuration at work in `folder`.
@@ -152,5 +168,22 @@ async fn a_request_with_a_token_that_is_known_is_admitted_without_allocation() {
     headers.insert(AUTHORIZATION, bearer(&snapshot));
     let request = request("/me", &headers);
     assert!(allocations(&snapshot, &request) > 0, "its signature is computed, and what it says is kept");
+    assert_eq!(allocations(&snapshot, &request), 0);
+}
+
+#[tokio::test]
+async fn a_request_that_takes_from_leases_is_admitted_without_allocation() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = snapshot(folder.path()).await;
+    let mut headers = usual();
+    headers.insert(AUTHORIZATION, bearer(&snapshot));
+    let request = request("/limited", &headers);
+    for _ in 0..20 {
+        let (now, mut route, mut outgoing) = (Clock::system().now(), None, Outgoing::default());
+        let asked = Asked { snapshot: &snapshot, request: &request, now, place: None };
+        let admitted = admit::admit(asked, Noted { route: &mut route, outgoing: &mut outgoing }).await;
+        assert!(admitted.is_ok(), "its token is known then, and shares are leased that last for a while");
+        assert_eq!(outgoing.readings.len(), 2);
+    }
     assert_eq!(allocations(&snapshot, &request), 0);
 }

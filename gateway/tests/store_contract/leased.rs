@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use portcullis::clock::Timestamp;
 use portcullis::ids::{LimitId, Subject};
 use portcullis::limit::{Accuracy, Limit, LimitBy, Quota};
-use portcullis::limiter::{Limiter, TIDY};
+use portcullis::limiter::{Limiter, Readings, TIDY};
 use portcullis::metrics::Metrics;
 use portcullis::revocation::view::View;
 use portcullis::store::measured::Measured;
@@ -32,7 +32,7 @@ impl Gateway {
 
     async fn admits(&self, limit: &Arc<Limit>, user: &Subject, now: Timestamp) -> bool {
         let limits = std::slice::from_ref(limit);
-        self.limiter.take_leased_by_user(limits, user, now, &mut Vec::new()).await.is_ok()
+        self.limiter.take_leased_by_user(limits, user, now, &mut Readings::new()).await.is_ok()
     }
 
     /// How many of so many requests it admits, all at one moment; in between it does what it does every 100 ms.
