@@ -91,6 +91,7 @@ macro_rules! store_contract {
             twenty_gateways_that_start_at_once_agree_on_one_key
             who_follows_knows_what_the_store_knows
             more_than_a_page_of_revocations_is_told_whole
+            what_is_revoked_while_a_snapshot_is_taken_is_known
             a_store_that_is_behind_its_reader_says_so
             a_store_is_told_what_it_lost_and_tells_everybody
             what_the_store_knows_better_is_not_undone
@@ -100,6 +101,7 @@ macro_rules! store_contract {
             what_is_revoked_is_remembered_for_the_longest_that_tokens_live_anywhere
             a_renewal_that_is_answered_again_where_tokens_live_long_counts
             a_life_counts_until_the_last_token_of_its_time_has_ended
+            whatever_is_revoked_through_a_view_it_knows_before_the_answer
             a_ping_is_answered
         })*
     };

@@ -14,15 +14,15 @@ use portcullis::policy::{Grants, Known};
 use portcullis::revocation::view::View;
 use portcullis::secret::Secret;
 use portcullis::session::{Cap, Cause, Rotation, WhenFull};
-use portcullis::store::feed::{Changes, Cursor, Gap, Next};
+use portcullis::store::feed::{Changes, Cursor, Feed as _, Gap, MOST_IN_A_PAGE, Next, Revocation};
 use portcullis::store::redis::{Health, RedisStore};
 use portcullis::store::{Check, Ending, KeyPurpose, Stand, Standing, Store, StoreError, StoredKey};
 use portcullis::streams::carrier::{Carrier, Kind};
 use portcullis::streams::{Open, Streams, Watched};
 
 use crate::fixture::{
-    EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, connect, follower, opened, opening, secs, session, subject,
-    take, token,
+    EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, connect, follower, leasable, opened, opening, secs, session,
+    subject, take, token,
 };
 use crate::redis_server::RedisServer;
 
@@ -293,6 +293,13 @@ pub(crate) async fn live_a_little(store: &RedisStore) {
     let takes = [take("api", "bob", 5)];
     store.check(&Check { takes: &takes, ..check_of(&kept) }, NOW).await.unwrap();
     store.take(&takes, NOW).await.unwrap();
+    for key in ["192.0.2.1", "192.0.2.2"] {
+        let leased = leasable("api", key, 5);
+        if key.ends_with('1') {
+            store.lease(&leased, 5, NOW).await.unwrap();
+        }
+        store.give_back(&leased, 3).await.unwrap();
+    }
     let backoff = Backoff { free: 0, first: secs(1), longest: secs(9), forget: secs(60) };
     store.login_failed("bob", &backoff, NOW).await.unwrap();
     store.set_disabled(&alice, true, MEMORY, NOW).await.unwrap();
@@ -683,6 +690,19 @@ async fn a_connection_made_anew_is_a_gap() {
 }
 
 #[tokio::test]
+async fn a_snapshot_is_of_one_connection() {
+    let server = RedisServer::start();
+    let (store, here, _) = reader(&server).await;
+    revoke_some(&*store, MOST_IN_A_PAGE + 100).await;
+    let Next::Page(place) = store.snapshot(here, None).await.unwrap().next else { panic!("more than a page") };
+    assert!(store.snapshot(here, Some(&place)).await.is_ok());
+    server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    eventually(async || store.snapshot(here, None).await).await;
+    let rest = store.snapshot(here, Some(&place)).await;
+    assert!(is_unavailable(&rest), "behind another connection there may be another server: {rest:?}");
+}
+
+#[tokio::test]
 async fn an_entry_that_can_not_be_read_is_passed_over_once_it_is_over_and_not_before() {
     let now = portcullis::clock::Clock::system().now();
     let [ended, lasting] = [now.before(secs(660)), now].map(|until| until.as_micros().to_string());
@@ -736,4 +756,22 @@ async fn what_is_long_over_leaves_the_blacklist() {
     assert_eq!(count(), "1");
     store.revoke(&alice, Jti::random(), now.after(secs(60)), MEMORY, now.after(Duration::from_hours(9))).await.unwrap();
     assert_eq!(count(), "2", "a clock that is ahead sweeps nothing that matters to others");
+}
+
+#[tokio::test]
+async fn who_is_disabled_stays_on_the_blacklist_however_long_ago_that_was() {
+    let server = RedisServer::start();
+    let store = connect(&server, secs(5)).await;
+    let (bob, carol) = (subject("bob"), subject("carol"));
+    let here = store.partition(&bob);
+    let now = portcullis::clock::Clock::system().now();
+    let long_ago = now.before(Duration::from_hours(1));
+    store.set_disabled(&bob, true, MEMORY, long_ago).await.unwrap();
+    let epoch = u64::try_from(long_ago.as_micros()).unwrap();
+    let lost = [Revocation::User { subject: carol.clone(), epoch, disabled: true }];
+    store.restore(here, &lost, MEMORY, long_ago).await.unwrap();
+    store.revoke(&subject("alice"), Jti::random(), now.after(secs(60)), MEMORY, now).await.unwrap();
+    let told = store.snapshot(here, None).await.unwrap().revocations;
+    let is_told = |user| move |one: &Revocation| matches!(one, Revocation::User { subject, disabled: true, .. } if subject == user);
+    assert!(told.iter().any(is_told(&bob)) && told.iter().any(is_told(&carol)), "{told:?}");
 }

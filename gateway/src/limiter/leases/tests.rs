@@ -122,3 +122,52 @@ async fn what_was_leased_under_another_quota_is_not_handed_out() {
     assert!(passed <= 3, "{passed}");
     assert!(admits(&leases, &wide, "alice", NOW).await, "nor lost: it is of another count");
 }
+
+/// Has the store answer nobody until what it returns is rolled back.
+async fn held(folder: &tempfile::TempDir) -> SqliteConnection {
+    let path = folder.path().join("state.db");
+    let mut file = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut file).await.unwrap();
+    file
+}
+
+/// Takes one for Alice, and waits until the store was asked for it.
+async fn waiting(leases: &Arc<Leases>, limit: &Limit) -> tokio::task::JoinHandle<Option<Decision>> {
+    let (shares, limit) = (Arc::clone(leases), limit.clone());
+    let before = wait_for(leases);
+    let alice = Subject::parse("alice").unwrap();
+    let take = tokio::spawn(async move { shares.take(&limit, Whom::User(&alice), NOW).await });
+    while wait_for(leases) == before {
+        tokio::task::yield_now().await;
+    }
+    tokio::task::yield_now().await; // The task that asks is next on this thread.
+    take
+}
+
+fn wait_for(leases: &Leases) -> usize {
+    let shards = leases.shards.iter();
+    shards.map(|shard| shard.lock().unwrap().iter().map(|holding| holding.waiting.len()).sum::<usize>()).sum()
+}
+
+#[tokio::test]
+async fn who_waits_for_an_answer_is_not_forgotten() {
+    let (leases, _, folder) = leases(MAX_KEYS).await;
+    let mut file = held(&folder).await;
+    let take = waiting(&leases, &limit(9)).await;
+    leases.tidy(NOW.after(IDLE)).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut file).await.unwrap();
+    assert!(take.await.unwrap().is_some_and(|decision| decision.allowed), "the store has said so");
+}
+
+#[tokio::test]
+async fn who_goes_away_leaves_its_cell_to_one_other() {
+    let (leases, _, folder) = leases(MAX_KEYS).await;
+    let (limit, mut file) = (limit(1), held(&folder).await);
+    let gone = waiting(&leases, &limit).await;
+    let next = waiting(&leases, &limit).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    sqlx::raw_sql("ROLLBACK").execute(&mut file).await.unwrap();
+    assert!(next.await.unwrap().is_some_and(|decision| decision.allowed));
+    assert!(!admits(&leases, &limit, "alice", NOW).await, "and to no more");
+}

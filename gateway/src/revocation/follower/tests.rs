@@ -13,6 +13,7 @@ use crate::ids::{Jti, Subject};
 use crate::revocation::view::Verdict;
 use crate::store::Stand;
 use crate::store::feed::{Page, Place};
+use crate::store::measured::Witness as _;
 
 const NOON: Timestamp = Timestamp::from_secs(1_800_000_000);
 const MEMORY: Memory = Memory { access_life: Duration::from_mins(15) };
@@ -49,6 +50,75 @@ fn what_the_store_could_not_be_told_it_is_told_though_the_view_has_gone_out_of_u
         }
     });
     assert_eq!(history.world().primary.listed.len(), 1);
+}
+
+/// A feed that has nothing to tell, and does something when it is asked for changes.
+struct Silent<F>(F);
+
+#[async_trait]
+impl<F: Fn(Partition) + Send + Sync + 'static> Feed for Silent<F> {
+    async fn changes(&self, partition: Partition, after: &Cursor) -> Result<Changes, StoreError> {
+        (self.0)(partition);
+        Ok(Changes::Next { revocations: Vec::new(), cursor: *after, more: false })
+    }
+
+    async fn snapshot(&self, _: Partition, _: Option<&Place>) -> Result<Page, StoreError> {
+        Ok(Page { revocations: Vec::new(), next: Next::Changes(Cursor::default()) })
+    }
+
+    async fn restore(
+        &self,
+        _: Partition,
+        _: &[Revocation],
+        _: Memory,
+        _: Timestamp,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// How old a view is after it was brought up to date from a feed of so many partitions, and how long ago it was that
+/// the partition of this number was asked for changes, which took it a while.
+fn ages(partitions: PartitionCount, number: u8) -> (Duration, Duration) {
+    let asked = Arc::new(Mutex::new(None));
+    let note = Arc::clone(&asked);
+    let answer = move |partition: Partition| {
+        if partition.number() == number {
+            let now = Instant::now();
+            while now.elapsed() < Duration::from_millis(5) {}
+            *note.lock().unwrap() = Some(now);
+        }
+    };
+    let view = Arc::new(View::new(Some(Duration::from_hours(1))));
+    let follower = Follower::new(Arc::new(Silent(answer)), partitions, Arc::clone(&view), Arc::new(Metrics::new()));
+    RUNTIME.block_on(follower.follow(MEMORY, NOON)).unwrap();
+    let age = asked.lock().unwrap().unwrap().elapsed();
+    (view.staleness(), age)
+}
+
+#[test]
+fn a_view_is_as_old_as_the_question_and_not_as_its_answer() {
+    let (view, question) = ages(PartitionCount::ONE, 0);
+    assert!(view >= question, "{view:?}, {question:?}");
+}
+
+#[test]
+fn a_view_is_as_old_as_what_is_known_of_its_oldest_partition() {
+    let (view, question) = ages(PartitionCount::CLUSTER, 8);
+    assert!(view >= question, "{view:?}, {question:?}: half of the partitions were asked before");
+}
+
+#[tokio::test]
+async fn who_revoked_something_relies_on_no_answer_from_before_and_on_no_view_that_has_none() {
+    let view = Arc::new(View::new(Some(Duration::from_hours(1))));
+    let feed = Arc::new(Silent(|_| ()));
+    let follower = Follower::new(feed, PartitionCount::ONE, Arc::clone(&view), Arc::new(Metrics::new()));
+    follower.follow(MEMORY, NOON).await.unwrap();
+    assert!(view.is_fresh());
+    view.catch_up().await; // which nobody does
+    assert!(!view.is_fresh());
+    follower.follow(MEMORY, NOON).await.unwrap();
+    assert!(view.is_fresh());
 }
 
 /// What a store holds, in the plainest way.

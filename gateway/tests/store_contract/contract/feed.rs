@@ -2,10 +2,13 @@
 //! told again.
 
 use portcullis::ids::Partition;
+use portcullis::metrics::Metrics;
 use portcullis::revocation::follower::Follower;
 use portcullis::revocation::view::{Verdict, View};
+use portcullis::session::{Cap, WhenFull};
 use portcullis::store::Standing;
 use portcullis::store::feed::{Changes, Cursor, Gap, MOST_IN_A_PAGE, Next, Revocation};
+use portcullis::store::measured::{Measured, Witness as _};
 
 use super::*;
 use crate::fixture::follower;
@@ -63,7 +66,11 @@ pub(crate) async fn who_follows_knows_what_the_store_knows(store: Shared) {
             sessions.push(opened(&*store, user, NOW).await);
         }
     }
-    let checks: Vec<_> = sessions.iter().map(check_of).collect();
+    let mut checks: Vec<_> = sessions.iter().map(check_of).collect();
+    // Tokens of no session that is known fall, or stand, with their users alone; the last one is of a later epoch.
+    for (user, epoch) in [(&users[2], 0), (&users[3], 0), (&users[3], EPOCH + 9)] {
+        checks.push(Check { subject: user, sid: SessionId::random(here(&store)), epoch, ..check_of(&sessions[0]) });
+    }
     let all_agree = async |follower: &Follower| {
         for check in &checks {
             assert!(agree(&store, follower, check, secs(1)).await, "{check:?}");
@@ -87,6 +94,11 @@ pub(crate) async fn who_follows_knows_what_the_store_knows(store: Shared) {
     assert!(agree(&store, &followed, &check_of(&newer), secs(1)).await, "a user who is enabled again passes again");
     assert!(agree(&store, &follower(&store), &check_of(&newer), secs(1)).await);
     all_agree(&followed).await;
+    all_agree(&follower(&store)).await;
+    let cap = Cap { most: 1.try_into().unwrap(), when_full: WhenFull::EvictOldest };
+    opening(&*store, session(&*store, &users[0], NOW), Some(cap)).await;
+    all_agree(&followed).await;
+    all_agree(&follower(&store)).await;
 }
 
 pub(crate) async fn more_than_a_page_of_revocations_is_told_whole(store: Shared) {
@@ -106,6 +118,31 @@ pub(crate) async fn more_than_a_page_of_revocations_is_told_whole(store: Shared)
     let (all, begun) = snapshot(&store).await;
     assert!(expected.iter().all(|one| all.contains(one)) && all.len() >= expected.len());
     assert_eq!(begun, cursor, "what a snapshot tells need not be told again");
+}
+
+pub(crate) async fn what_is_revoked_while_a_snapshot_is_taken_is_known(store: Shared) {
+    let (alice, until) = (subject("alice"), NOW.after(secs(60)));
+    for _ in 0..MOST_IN_A_PAGE + 100 {
+        store.revoke(&alice, Jti::random(), until, MEMORY, NOW).await.unwrap();
+    }
+    let mut page = store.snapshot(here(&store), None).await.unwrap();
+    // So many that some are of a part that was read already.
+    let meanwhile: Vec<_> = (0..40).map(|_| Jti::random()).collect();
+    for jti in &meanwhile {
+        store.revoke(&alice, *jti, until, MEMORY, NOW).await.unwrap();
+    }
+    let (mut all, mut pages) = (Vec::new(), 1);
+    let mut cursor = loop {
+        all.append(&mut page.revocations);
+        match page.next {
+            Next::Page(place) => page = store.snapshot(here(&store), Some(&place)).await.unwrap(),
+            Next::Changes(cursor) => break cursor,
+        }
+        pages += 1;
+    };
+    assert!(pages > 1);
+    all.extend(changes(&store, &mut cursor).await);
+    assert!(meanwhile.iter().all(|jti| all.contains(&Revocation::Token { jti: *jti, until })));
 }
 
 pub(crate) async fn a_store_that_is_behind_its_reader_says_so(store: Shared) {
@@ -209,4 +246,41 @@ pub(crate) async fn a_user_who_was_enabled_meanwhile_is_not_kept_out(store: Shar
     behind.view().apply(here(&store), &Revocation::User { subject: alice, epoch, disabled: true });
     assert!(agree(&store, &behind, &check_of(&session), secs(1)).await);
     assert!(stands(&store, &check_of(&session), secs(1)).await);
+}
+
+pub(crate) async fn whatever_is_revoked_through_a_view_it_knows_before_the_answer(store: Shared) {
+    let follower = Arc::new(follower(&store));
+    let view = Arc::clone(follower.view());
+    let gateway = Measured::new(Arc::clone(&store), Arc::new(Metrics::new()), Arc::<View>::clone(&view));
+    let (running, users) = (Arc::clone(&follower), ["alice", "bob", "carol", "dave", "erin"].map(subject));
+    let running = tokio::spawn(async move { running.run(|| (MEMORY, NOW)).await });
+    let mut checks = Vec::new();
+    for user in &users {
+        checks.push(opened(&gateway, user, NOW).await);
+    }
+    for generation in [0, 1] {
+        gateway.rotate(&token(checks[3].id, generation), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
+    }
+    let checks: Vec<_> = checks.iter().map(check_of).collect();
+    let cap = Cap { most: 1.try_into().unwrap(), when_full: WhenFull::EvictOldest };
+    for (user, check) in users.iter().zip(&checks) {
+        while !view.is_fresh() {
+            view.catch_up().await;
+        }
+        assert_eq!(view.verdict(&stand_of(check), NOW), Verdict::Stands);
+        match user.as_str() {
+            "alice" => gateway.revoke(user, check.jti, NOW.after(secs(60)), MEMORY, NOW).await.unwrap(),
+            "bob" => drop(gateway.end(user, Ending::This(check.sid), LOGOUT, MEMORY, NOW).await.unwrap()),
+            "carol" => gateway.set_disabled(user, true, MEMORY, NOW).await.unwrap(),
+            "dave" => {
+                drop(
+                    gateway.rotate(&token(check.sid, 0), None, &LIFETIMES, MEMORY, NOW.after(secs(60))).await.unwrap(),
+                );
+            }
+            _ => drop(gateway.open(session(&gateway, user, NOW), Some(cap), MEMORY).await.unwrap()),
+        }
+        // On a busy machine it may know that it does not know.
+        assert_ne!(view.verdict(&stand_of(check), NOW), Verdict::Stands, "{user}");
+    }
+    running.abort();
 }
