@@ -196,8 +196,8 @@ impl App {
         Ok(Snapshot::build(config, keyring, &self.lasting))
     }
 
-    /// What returns when nothing is served any more, which is soon after the app is no more, however it ended: all access
-    /// lines are on their way then.
+    /// What returns when no other thread serves anybody any more, soon after the app is no more, however it ended: all
+    /// their access lines are on their way then. Those of this thread are when its runtime is dropped.
     pub fn ended(&self) -> impl Future<Output = ()> + use<> {
         let acceptor = self.acceptor.clone();
         async move { acceptor.ended().await }

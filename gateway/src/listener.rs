@@ -169,7 +169,7 @@ impl Acceptor {
         timeout(deadline, self.connections.wait()).await.is_ok()
     }
 
-    /// Returns when nothing is served any more, soon after `end` said so.
+    /// Returns when no other thread serves anybody any more, soon after `end` said so.
     pub async fn ended(&self) {
         self.workers.ended().await;
     }

@@ -167,7 +167,8 @@ impl Streams {
             return false;
         }
         match view.verdict(&stand, now) {
-            Verdict::Stands => stream.confirm(now),
+            // The view vouches for what was so that long ago, and for no later moment.
+            Verdict::Stands => stream.confirm(now.before(view.max_staleness().unwrap_or_default())),
             Verdict::Revoked => self.end(stream, Cause::Revoked),
             Verdict::Unknown => return true,
         }

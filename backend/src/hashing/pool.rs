@@ -67,11 +67,14 @@ impl<T: 'static> Pool<T> {
 /// How much nicer a worker is than the rest: on a busy processor it gets a tenth of what others get.
 const NICER: i32 = 10;
 
-/// Lets everything else on this machine go first: an answer that takes a moment is not to wait for a hash that takes many.
+/// Lets the rest of this service, and of its group in the scheduler, go first: an answer that takes a moment is not to wait
+/// for a hash that takes many.
 fn give_way() {
-    // Linux counts it by thread. Elsewhere it would slow down the whole process, and where it is forbidden all is as before.
-    if cfg!(target_os = "linux") {
-        let _ = nice(NICER);
+    // Linux counts it by thread; elsewhere it would slow down the whole process.
+    if cfg!(target_os = "linux")
+        && let Err(why) = nice(NICER)
+    {
+        tracing::warn!(target: "error", %why, "password hashing can't give way to requests: let it call setpriority");
     }
 }
 

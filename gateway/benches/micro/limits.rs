@@ -40,7 +40,7 @@ fn leased_share(bencher: Bencher<'_, '_>, keys: usize) {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let store = runtime.block_on(EmbeddedStore::open(folder.path().join("bench.db"))).unwrap();
-    let limiter = Limiter::new(Arc::new(store), Arc::new(Metrics::new()));
+    let limiter = runtime.block_on(async { Limiter::new(Arc::new(store), Arc::new(Metrics::new())) });
     let quota = Quota::new(100_000, Duration::from_secs(1), 100_000).unwrap();
     let id = LimitId::parse("api").unwrap();
     let limits = [Arc::new(Limit { id, quota, by: LimitBy::User, accuracy: Accuracy::Leased })];
