@@ -191,11 +191,14 @@ async fn a_panic_is_a_500_for_its_request_and_a_count() {
         count.is_some_and(|count| count.parse::<u32>().unwrap() >= 2)
     })
     .await;
+    eventually("nothing is in flight, soon after its answer", || async {
+        metrics().await.contains("portcullis_requests_in_flight 0")
+    })
+    .await;
     let metrics = metrics().await;
     for line in [
         r#"portcullis_panics_total{where="request"} 2"#,
         r#"portcullis_requests_total{reason="internal",route="limited",status="500"} 2"#,
-        "portcullis_requests_in_flight 0",
     ] {
         assert!(metrics.contains(line), "{line} is missing from\n{metrics}");
     }
