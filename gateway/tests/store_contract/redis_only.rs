@@ -11,7 +11,7 @@ use portcullis::ids::{Jti, Partition, SessionId};
 use portcullis::limit::Backoff;
 use portcullis::metrics::Metrics;
 use portcullis::policy::{Grants, Known};
-use portcullis::revocation::view::View;
+use portcullis::revocation::view::{Verdict, View};
 use portcullis::secret::Secret;
 use portcullis::session::{Cap, Cause, Rotation, WhenFull};
 use portcullis::store::feed::{Changes, Cursor, Feed as _, Gap, MOST_IN_A_PAGE, Next, Revocation};
@@ -21,8 +21,8 @@ use portcullis::streams::carrier::{Carrier, Kind};
 use portcullis::streams::{Open, Streams, Watched};
 
 use crate::fixture::{
-    EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, connect, follower, leasable, opened, opening, secs, session,
-    subject, take, token,
+    EXPIRED, LIFETIMES, LOGOUT, MEMORY, NOW, check_of, connect, connect_as_told, follower, leasable, opened, opening,
+    secs, session, subject, take, token,
 };
 use crate::redis_server::RedisServer;
 
@@ -390,11 +390,11 @@ async fn a_wrong_password_is_unavailable_and_shown_nowhere() {
 
 #[tokio::test]
 async fn a_redis_that_evicts_is_warned_of() {
-    for (policy, is_warned) in [("allkeys-lru", true), ("noeviction", false)] {
+    for (policy, is_warned) in [("allkeys-lru", true), ("volatile-ttl", true), ("noeviction", false)] {
         let server = RedisServer::start();
         server.ask(&["CONFIG", "SET", "maxmemory-policy", policy]);
         let (lines, _guard) = log_lines();
-        let store = connect(&server, secs(5)).await;
+        let store = connect_as_told(&server).await;
         until_up(&store).await;
         store.ping().await.unwrap();
         let started = Instant::now();
@@ -610,6 +610,39 @@ async fn a_list_that_somebody_deleted_is_a_gap_and_is_restored() {
     assert!(matches!(store.check(&check_of(&session), NOW).await.unwrap(), Standing::Good(_)));
     follower.follow(MEMORY, NOW).await.unwrap();
     assert_eq!(store.check(&check_of(&session), NOW).await.unwrap(), Standing::Revoked);
+}
+
+#[tokio::test]
+async fn users_whose_list_somebody_deleted_are_known_to_who_begins_to_follow_then() {
+    let server = RedisServer::start();
+    let store: Arc<dyn Store> = Arc::new(connect(&server, secs(5)).await);
+    let first = follower(&store);
+    let (alice, bob, carol) = (subject("alice"), subject("bob"), subject("carol"));
+    let long_ago = NOW.before(Duration::from_hours(1));
+    first.follow(MEMORY, long_ago).await.unwrap();
+    let sessions = [opened(&*store, &alice, NOW).await, opened(&*store, &bob, NOW).await];
+    store.end(&carol, Ending::All, LOGOUT, MEMORY, long_ago).await.unwrap();
+    store.set_disabled(&bob, true, MEMORY, long_ago).await.unwrap();
+    store.end(&alice, Ending::All, LOGOUT, MEMORY, NOW).await.unwrap();
+    first.follow(MEMORY, NOW).await.unwrap();
+    server.ask(&["DEL", LIST]);
+    first.follow(MEMORY, NOW).await.unwrap();
+
+    let second = follower(&store);
+    second.follow(MEMORY, NOW).await.unwrap();
+    for session in &sessions {
+        // Of another session, so that nothing but its user makes it fall.
+        let sid = SessionId::random(store.partition(&session.subject));
+        let stand = Stand { subject: &session.subject, sid, jti: Jti::random(), epoch: session.epoch };
+        assert_eq!(second.view().verdict(&stand, NOW), Verdict::Revoked, "{}", session.subject);
+    }
+    let listed = server.ask(&["ZRANGE", LIST, "0", "-1", "WITHSCORES"]);
+    assert!(listed.contains("user:bob\ninf"), "{listed}");
+    assert!(!listed.contains("user:carol"), "what is long over stays away: {listed}");
+    let told = extent(&server);
+    server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    eventually(async || first.follow(MEMORY, NOW).await).await;
+    assert_eq!(extent(&server), told, "what is listed is no news");
 }
 
 #[tokio::test]

@@ -4,16 +4,30 @@
 local now, ours = tonumber(ARGV[3]), tonumber(ARGV[4])
 local life = longest(ours, now)
 
+local function list_user(sub, epoch, disabled, till)
+    announce(life, 'kind', 'user', 'sub', sub, 'until', whole(till), 'epoch', epoch, 'disabled', disabled)
+    blacklist('user', sub, now, till)
+end
+
+-- Until when it matters what a user's state is.
+local function matters_until(epoch, disabled)
+    return disabled == '1' and math.huge or tonumber(epoch) + life
+end
+
 local function restore_user(sub, epoch, disabled)
     local key = base .. ':user:' .. sub
     local state = redis.call('HMGET', key, 'epoch', 'disabled', 'cause')
-    if tonumber(state[1] or '0') >= tonumber(epoch) then
-        return state[1] or '0', state[2] or '0'
+    local theirs, is_disabled = state[1] or '0', state[2] or '0'
+    if tonumber(theirs) >= tonumber(epoch) then
+        -- The list may be gone and they not, and who reads it must hear of them; but not of what is over by all clocks.
+        local till = matters_until(theirs, is_disabled)
+        if till > now - MARGIN * 1000 and not redis.call('ZSCORE', list, 'user:' .. sub) then
+            list_user(sub, theirs, is_disabled, till)
+        end
+        return theirs, is_disabled
     end
-    disabled = state[2] == '1' and '1' or disabled -- whoever disabled them since is not undone
-    local till = disabled == '1' and math.huge or tonumber(epoch) + life
-    announce(life, 'kind', 'user', 'sub', sub, 'until', whole(till), 'epoch', epoch, 'disabled', disabled)
-    blacklist('user', sub, now, till)
+    disabled = is_disabled == '1' and '1' or disabled -- whoever disabled them since is not undone
+    list_user(sub, epoch, disabled, matters_until(epoch, disabled))
     redis.call('HSET', key, 'epoch', epoch, 'disabled', disabled,
         'cause', state[3] or (disabled == '1' and 'disabled' or 'revoked'))
     return epoch, disabled
