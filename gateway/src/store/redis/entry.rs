@@ -1,6 +1,7 @@
 //! How revocations are written in Redis: as entries of the stream, as entries of the blacklist, and as arguments of
 //! `restore.lua`. An entry that can't be read is corrupt, since nobody knows what it revokes, until it is over: then it
-//! is passed over. Nothing here asks Redis.
+//! is passed over. One that disables a user is never over, and of a user on the blacklist the end is not asked, so these
+//! stay corrupt until they are put right or gone. Nothing here asks Redis.
 
 use std::collections::HashMap;
 use std::str::FromStr;
