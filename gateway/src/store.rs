@@ -17,10 +17,12 @@ use crate::session::{Cap, Cause, Lifetimes, Presented, Rotation, Session, UserSt
 pub mod embedded;
 pub mod feed;
 pub mod measured;
+mod memory;
 pub mod redis;
 mod text;
 
 use feed::Feed;
+pub use memory::Memory;
 
 /// Why the store gave no answer. Unknown, never "no": nothing may be ended or cleared because of it.
 #[derive(Clone, Debug, Error)]
@@ -132,22 +134,6 @@ pub enum Ending {
     Others(SessionId),
     /// All, and every token of the user: the epoch is raised.
     All,
-}
-
-/// How long a revocation must be remembered: as long as an access token can still be accepted.
-///
-/// Gateways may differ in it, as while they are reloaded one after the other. So every step of a [`Store`] that is told
-/// one keeps note of it, such as those by which tokens come to be, and what is revoked is remembered for the longest,
-/// whoever revokes it. One counts until [`Memory::SAID`] after the last token of its time has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
-    /// Life of an access token, and the leeway it is granted.
-    pub access_life: Duration,
-}
-
-impl Memory {
-    /// For how long it counts beyond itself, and that is more than clocks differ.
-    pub const SAID: Duration = Duration::from_mins(10);
 }
 
 /// What a key in the store is for.
