@@ -206,7 +206,8 @@ impl Store for EmbeddedStore {
     ) -> Result<(), StoreError> {
         self.write_at(now, move |tx| {
             Box::pin(async move {
-                let until = revocation::for_all(tx, until, memory, now).await?;
+                let longest = revocation::longest(tx, memory, now).await?;
+                let until = revocation::for_all(until, memory, longest, now);
                 revocation::list(tx, revocation::Listed::Token(jti), until).await
             })
         })

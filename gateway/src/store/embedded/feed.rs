@@ -66,7 +66,7 @@ impl Feed for EmbeddedStore {
                     Revocation::Token { jti, until } => relist(tx, Listed::Token(jti), until).await?,
                     Revocation::Session { sid, until } => {
                         // One that was ended here alone is known for no longer than tokens live here.
-                        let until = revocation::for_all(tx, until, memory, now).await?;
+                        let until = revocation::for_all(until, memory, longest, now);
                         relist(tx, Listed::Session(sid), until).await?;
                     }
                     Revocation::User { subject, epoch, disabled } => {

@@ -160,14 +160,9 @@ pub(super) async fn longest(tx: &mut SqliteConnection, memory: Memory, now: Time
 }
 
 /// Until when all must remember what one gateway refuses for its age from `until` on.
-pub(super) async fn for_all(
-    tx: &mut SqliteConnection,
-    until: Timestamp,
-    ours: Memory,
-    now: Timestamp,
-) -> Result<Timestamp, StoreError> {
-    let Memory { access_life } = longest(tx, ours, now).await?;
-    Ok(if access_life > ours.access_life { until.max(now.after(access_life)) } else { until })
+pub(super) fn for_all(until: Timestamp, ours: Memory, longest: Memory, now: Timestamp) -> Timestamp {
+    let Memory { access_life } = longest;
+    if access_life > ours.access_life { until.max(now.after(access_life)) } else { until }
 }
 
 /// When what is `listed` is over, if it is.
