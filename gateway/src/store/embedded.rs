@@ -245,8 +245,8 @@ impl Store for EmbeddedStore {
                     let (subject, ending, cause) = (subject.clone(), Ending::All, Cause::Disabled);
                     sessions::End { subject, ending, cause, memory, now }.run(tx).await?;
                 }
-                let Memory { access_life } = revocation::longest(tx, memory, now).await?;
-                sessions::set_disabled(tx, &subject, disabled, now.after(access_life)).await
+                let memory = revocation::longest(tx, memory, now).await?;
+                sessions::set_disabled(tx, &subject, disabled, memory, now).await
             })
         })
         .await

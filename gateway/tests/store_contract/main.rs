@@ -102,6 +102,8 @@ macro_rules! store_contract {
             a_renewal_that_is_answered_again_where_tokens_live_long_counts
             a_life_counts_until_the_last_token_of_its_time_has_ended
             whatever_is_revoked_through_a_view_it_knows_before_the_answer
+            what_a_clock_that_is_behind_ends_is_remembered_for_the_tokens_from_ahead
+            a_token_from_before_the_clock_stepped_back_does_not_outlive_its_session
             a_ping_is_answered
         })*
     };

@@ -67,10 +67,12 @@ impl Feed for EmbeddedStore {
                     Revocation::Session { sid, until } => {
                         // One that was ended here alone is known for no longer than tokens live here.
                         let until = revocation::for_all(until, memory, longest, now);
+                        let issued_at = sessions::last_issued(tx, sid).await?;
+                        let until = issued_at.map_or(until, |at| until.max(at.after(longest.access_life)));
                         relist(tx, Listed::Session(sid), until).await?;
                     }
                     Revocation::User { subject, epoch, disabled } => {
-                        users.push(restore_user(tx, subject, epoch, disabled, longest).await?);
+                        users.push(restore_user(tx, subject, epoch, disabled, longest, now).await?);
                     }
                 }
             }
@@ -123,6 +125,7 @@ async fn restore_user(
     epoch: u64,
     disabled: bool,
     memory: Memory,
+    now: Timestamp,
 ) -> Result<Revocation, StoreError> {
     let UserState { epoch: theirs, disabled: is_disabled, cause } = user(tx, &subject).await?;
     if theirs >= epoch {
@@ -131,7 +134,6 @@ async fn restore_user(
     let disabled = disabled || is_disabled; // Whoever disabled them since is not undone.
     let cause = cause.unwrap_or(if disabled { Cause::Disabled } else { Cause::Revoked });
     sessions::set_epoch(tx, &subject, epoch, cause).await?;
-    let raised_at = Timestamp::from_micros(i64::try_from(epoch).unwrap_or(i64::MAX));
-    sessions::set_disabled(tx, &subject, disabled, raised_at.after(memory.access_life)).await?;
+    sessions::set_disabled(tx, &subject, disabled, memory, now).await?;
     Ok(Revocation::User { subject, epoch, disabled })
 }

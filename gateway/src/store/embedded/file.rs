@@ -20,11 +20,12 @@ const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(1);
 
 /// Each brings the tables one version further. Only ever appended to.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../../migrations/0001_state.sql"),
     include_str!("../../../migrations/0002_causes.sql"),
     include_str!("../../../migrations/0003_revocations.sql"),
     include_str!("../../../migrations/0004_lives.sql"),
+    include_str!("../../../migrations/0005_issued_at.sql"),
 ];
 
 /// The only connection that writes, and a few that read.
@@ -86,8 +87,8 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
         sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(failure)?;
     }
     // A pragma takes no parameters, and the number of migrations is known here.
-    const { assert!(MIGRATIONS.len() == 4, "raise user_version below") };
-    sqlx::raw_sql("PRAGMA user_version = 4").execute(&mut *transaction).await.map_err(failure)?;
+    const { assert!(MIGRATIONS.len() == 5, "raise user_version below") };
+    sqlx::raw_sql("PRAGMA user_version = 5").execute(&mut *transaction).await.map_err(failure)?;
     transaction.commit().await.map_err(failure)
 }
 

@@ -25,7 +25,8 @@ const LIST: &str = "
 
 const LIST_USER: &str = "
     INSERT OR REPLACE INTO revocations (kind, name, until, epoch, disabled)
-    SELECT 'user', subject, iif(disabled, 9223372036854775807, ?2), epoch, disabled FROM users WHERE subject = ?1";
+    SELECT 'user', subject, iif(disabled, 9223372036854775807, min(max(?2, epoch), 9223372036854775807 - ?3) + ?3),
+        epoch, disabled FROM users WHERE subject = ?1";
 
 /// What can be refused by its id.
 #[derive(Clone, Copy)]
@@ -173,12 +174,20 @@ pub(super) async fn until(tx: &mut SqliteConnection, listed: Listed) -> Result<O
     Ok(until.map(Timestamp::from_micros))
 }
 
-/// Tells of the user's state as it is now; from `until` on it matters no more, unless they are disabled.
+/// Tells of the user's state as it is now. It matters until no token of before it can be accepted, by the later of `now`
+/// and their epoch, and while they are disabled.
 pub(super) async fn list_user(
     tx: &mut SqliteConnection,
     subject: &Subject,
-    until: Timestamp,
+    memory: Memory,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(LIST_USER).bind(subject.as_str()).bind(until.as_micros()).execute(tx).await.map_err(failure)?;
+    sqlx::query(LIST_USER)
+        .bind(subject.as_str())
+        .bind(now.as_micros())
+        .bind(micros(memory.access_life))
+        .execute(tx)
+        .await
+        .map_err(failure)?;
     Ok(())
 }

@@ -18,7 +18,8 @@ const SAVE: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
     ON CONFLICT (sid) DO UPDATE SET roles = excluded.roles, scopes = excluded.scopes,
         generation = excluded.generation, token_hash = excluded.token_hash,
-        rotated_at = excluded.rotated_at, expires_at = excluded.expires_at";
+        rotated_at = excluded.rotated_at, expires_at = excluded.expires_at,
+        issued_at = max(issued_at, rotated_at)";
 
 const LIVE: &str = "SELECT * FROM sessions WHERE sub = ?1 AND expires_at > ?2 ORDER BY created_at, sid";
 
@@ -39,7 +40,7 @@ pub(super) async fn open(
     if let Some(cap) = cap {
         let Some(oldest) = cap.make_room(live(tx, &session.subject, now).await?) else { return Ok(Opening::Full) };
         for one in oldest {
-            finish(tx, &one, Cause::Evicted, now.after(memory.access_life)).await?;
+            finish(tx, &one, Cause::Evicted, memory, now).await?;
             evicted += 1;
         }
     }
@@ -70,7 +71,9 @@ impl Rotate {
         match &rotation {
             Rotation::Rotated(session) => save(tx, session).await?,
             Rotation::Replayed(_) => {}
-            Rotation::Reused(session) => finish(tx, session, Cause::Reused, now.after(memory.access_life)).await?,
+            Rotation::Reused(session) => {
+                finish(tx, session, Cause::Reused, memory, now).await?;
+            }
             Rotation::Ended(cause) => forget(tx, presented.sid, *cause, over).await?,
         }
         Ok(rotation)
@@ -90,7 +93,7 @@ impl End {
     pub(super) async fn run(self, tx: &mut SqliteConnection) -> Result<u64, StoreError> {
         let Self { subject, ending, cause, memory, now } = self;
         let memory = revocation::longest(tx, memory, now).await?;
-        let mut ended = 0;
+        let (mut ended, mut newest) = (0, now);
         for session in live(tx, &subject, now).await? {
             let is_meant = match ending {
                 Ending::This(sid) => session.id == sid,
@@ -98,26 +101,37 @@ impl End {
                 Ending::All => true,
             };
             if is_meant {
-                finish(tx, &session, cause, now.after(memory.access_life)).await?;
+                newest = newest.max(finish(tx, &session, cause, memory, now).await?);
                 ended += 1;
             }
         }
         if ending == Ending::All {
-            raise_epoch(tx, &subject, cause, memory, now).await?;
+            raise_epoch(tx, &subject, cause, memory, newest).await?;
         }
         Ok(ended)
     }
 }
 
-/// Ends `session` and blacklists it until `until`.
+/// Ends `session`, and blacklists it for as long as a token of it can be accepted. Returns the moment from which that
+/// counts, later than `now` where this clock is behind.
 async fn finish(
     tx: &mut SqliteConnection,
     session: &Session,
     cause: Cause,
-    until: Timestamp,
-) -> Result<(), StoreError> {
+    memory: Memory,
+    now: Timestamp,
+) -> Result<Timestamp, StoreError> {
+    let since = last_issued(tx, session.id).await?.map_or(now, |issued_at| issued_at.max(now));
     forget(tx, session.id, cause, session.expires_at).await?;
-    revocation::list(tx, Listed::Session(session.id), until).await
+    revocation::list(tx, Listed::Session(session.id), since.after(memory.access_life)).await?;
+    Ok(since)
+}
+
+/// When the newest token of a session was issued, by whatever clock, if there is such a session.
+pub(super) async fn last_issued(tx: &mut SqliteConnection, sid: SessionId) -> Result<Option<Timestamp>, StoreError> {
+    let question = sqlx::query_scalar("SELECT max(rotated_at, issued_at) FROM sessions WHERE sid = ?1");
+    let issued_at = question.bind(sid.to_string()).fetch_optional(tx).await.map_err(failure)?;
+    Ok(issued_at.map(Timestamp::from_micros))
 }
 
 /// The session of this name, however old.
@@ -157,12 +171,13 @@ pub(super) async fn user(connection: &mut SqliteConnection, subject: &Subject) -
     })
 }
 
-/// Marks the user as disabled or not, of which everybody is to hear who begins to listen before `until`.
+/// Marks the user as disabled or not, of which everybody is to hear who begins to listen while it matters.
 pub(super) async fn set_disabled(
     tx: &mut SqliteConnection,
     subject: &Subject,
     disabled: bool,
-    until: Timestamp,
+    memory: Memory,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO users (subject, epoch, disabled) VALUES (?1, 0, ?2)
@@ -173,7 +188,7 @@ pub(super) async fn set_disabled(
     .execute(&mut *tx)
     .await
     .map_err(failure)?;
-    revocation::list_user(tx, subject, until).await
+    revocation::list_user(tx, subject, memory, now).await
 }
 
 async fn raise_epoch(
@@ -185,7 +200,7 @@ async fn raise_epoch(
 ) -> Result<(), StoreError> {
     let epoch = user(tx, subject).await?.next_epoch(now);
     set_epoch(tx, subject, epoch, cause).await?;
-    revocation::list_user(tx, subject, now.after(memory.access_life)).await
+    revocation::list_user(tx, subject, memory, now).await
 }
 
 /// Gives the user this epoch.

@@ -4,7 +4,7 @@ local user, now, sub, life = KEYS[1], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[
 local epoch = redis.call('HGET', user, 'epoch')
 if epoch then
     life = longest(life, now)
-    local till = now + life
+    local till = math.max(now, tonumber(epoch)) + life
     -- Announced last, and each time: nobody lets a user in whom the store does not.
     redis.call('HSET', user, 'disabled', '0')
     blacklist('user', sub, now, till)

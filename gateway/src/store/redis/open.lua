@@ -37,8 +37,9 @@ if too_many > 0 then
     end)
     for i = 1, too_many do
         local one = oldest[i]
-        announce(life, 'kind', 'session', 'sub', sub, 'sid', one.sid, 'until', whole(now + life), 'cause', 'evicted')
-        blacklist('session', one.sid, now, now + life)
+        local till = math.max(now, last_issued(one.sid)) + life
+        announce(life, 'kind', 'session', 'sub', sub, 'sid', one.sid, 'until', whole(till), 'cause', 'evicted')
+        blacklist('session', one.sid, now, till)
         forget(one.sid, sessions, 'evicted', now, tonumber(live[one.place + 1]))
     end
 end

@@ -65,6 +65,13 @@ local function longest(life, now)
     return life
 end
 
+-- When the newest token of a session was issued, by whatever clock; zero if there is no such session. Whoever ends it
+-- may have a clock that is behind: what is revoked is remembered from this moment on, or from `now` if that is later.
+local function last_issued(sid)
+    local moments = redis.call('HMGET', base .. ':session:' .. sid, 'rotated_at', 'issued_at')
+    return math.max(tonumber(moments[1] or '0'), tonumber(moments[2] or '0'))
+end
+
 -- Until when all must remember what one gateway, for which tokens live for `ours`, refuses for its age from `till` on.
 local function for_all(till, ours, life, now)
     return life > ours and math.max(till, now + life) or till

@@ -53,7 +53,10 @@ for i = 5, #ARGV, 4 do
         local listed = redis.call('ZSCORE', list, kind .. ':' .. name)
         if not listed or tonumber(listed) < tonumber(number) then
             -- A session that was ended here alone is known for no longer than tokens live here.
-            local till = kind == 'session' and for_all(tonumber(number), ours, life, now) or tonumber(number)
+            local till = tonumber(number)
+            if kind == 'session' then
+                till = math.max(for_all(till, ours, life, now), last_issued(name) + life)
+            end
             announce(life, 'kind', kind, kind == 'session' and 'sid' or 'jti', name, 'until', whole(till))
             if kind == 'session' then
                 end_session(name)

@@ -41,12 +41,14 @@ if over then
 end
 
 local current = tonumber(session.generation)
+local since = math.max(now, tonumber(session.rotated_at), tonumber(session.issued_at or '0')) -- as last_issued
 if generation > current or (generation == current and hash == session.token_hash) then
     local expires_at = math.min(now + idle, absolute_end)
     redis.call('HSET', key,
         'generation', whole(math.min(generation + 1, 4294967295)),
         'token_hash', successor,
         'rotated_at', whole(now),
+        'issued_at', whole(since),
         'expires_at', whole(expires_at),
         unpack(ARGV, 12))
     keep(key, now, expires_at)
@@ -61,7 +63,8 @@ end
 
 -- RFC 9700 section 4.14.2: we cannot tell thief from owner, so nobody keeps it.
 local ended = answer('reused')
-announce(life, 'kind', 'session', 'sub', session.sub, 'sid', sid, 'until', whole(now + life), 'cause', 'reused')
-blacklist('session', sid, now, now + life)
+local till = since + life
+announce(life, 'kind', 'session', 'sub', session.sub, 'sid', sid, 'until', whole(till), 'cause', 'reused')
+blacklist('session', sid, now, till)
 forget(sid, sessions, 'reused', now, tonumber(session.expires_at))
 return ended

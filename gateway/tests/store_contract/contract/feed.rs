@@ -157,7 +157,7 @@ pub(crate) async fn a_store_is_told_what_it_lost_and_tells_everybody(store: Shar
     let came_back = opened(&*store, &alice, NOW).await;
     let untouched = opened(&*store, &alice, NOW).await;
     let (of_bob, of_carol) = (opened(&*store, &bob, NOW).await, opened(&*store, &carol, NOW).await);
-    let (jti, until) = (Jti::random(), NOW.after(secs(600)));
+    let (jti, until) = (Jti::random(), NOW.after(MEMORY.access_life));
     let epoch = u64::try_from(NOW.as_micros()).unwrap();
     let told = [
         Revocation::Token { jti, until },
