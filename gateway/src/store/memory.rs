@@ -8,7 +8,8 @@ use std::time::Duration;
 /// Gateways may differ in it, as while they are reloaded one after the other. So every step of a
 /// [`Store`](super::Store) that is told one keeps note of it, such as those by which tokens come to be, and what is
 /// revoked is remembered for the longest, whoever revokes it. One counts until [`Memory::SAID`] after the last token of
-/// its time has ended.
+/// its time has ended. Clocks may differ, too: a session is remembered from `now` on or, if that is later, from when its
+/// newest token was issued; so is its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     /// Life of an access token, and the leeway it is granted.
