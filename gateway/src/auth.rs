@@ -45,6 +45,7 @@ pub use verify::VerifyError;
 use crate::clock::Timestamp;
 use crate::config::Tokens;
 use crate::cookies::Cookies;
+use crate::ids::SessionId;
 use crate::inbound::Inbound;
 use crate::limit::Quota;
 use crate::limiter::Limiter;
@@ -144,6 +145,12 @@ impl Authenticator {
         let standing = self.standing(route, verified.known(), now, outgoing).await;
         self.metrics.token_verified(standing.as_ref().map_or_else(Denied::reason, |()| "ok"));
         standing.map(|()| Caller::Known(Arc::clone(verified.known())))
+    }
+
+    /// The session that a token in `Authorization` is of, if the token holds; whether it still stands is not asked.
+    pub fn session_named(&self, request: &Inbound<'_>, now: Timestamp) -> Option<SessionId> {
+        let Ok(Credential::Bearer(token)) = credential::read(request.headers, None) else { return None };
+        self.verify(token, request.client, now).ok().map(|verified| verified.known().sid)
     }
 
     /// What `token` says, if it holds.

@@ -347,17 +347,27 @@ async fn what_was_trimmed_while_a_gateway_was_cut_off_is_known_to_it_all_the_sam
 async fn a_logout_while_redis_is_gone_holds_here_and_everywhere_when_it_is_back() {
     let mut stack = stack(Kind::Redis).impatient().start().await;
     let (alice, bob) = (stack.login("alice").await, stack.login("bob").await);
+    let (carol, dave) = (stack.login("carol").await, stack.login("dave").await);
     views_are_fresh(&stack, &[&bob]).await;
     stack.redis.as_ref().unwrap().stall();
     assert_eq!(alice.logout("this").await.reason(), "store_unavailable", "it is not known everywhere");
-    assert_eq!(alice.get("/echo/x").await.reason(), "token_revoked", "but here");
+    let by_refresh_token = json!({ "refresh_token": carol.refresh_token() });
+    assert_eq!(carol.post("/auth/logout", &by_refresh_token).await.reason(), "store_unavailable");
+    for client in [&alice, &carol] {
+        assert_eq!(client.get("/echo/x").await.reason(), "token_revoked", "but here");
+    }
+    eventually("the view is too old", || async { status(&dave).await == 503 }).await;
+    assert_eq!(dave.logout("this").await.reason(), "store_unavailable");
+    assert_eq!(dave.get("/echo/x").await.reason(), "token_revoked", "that too is known here, whatever else is not");
     stack.redis.as_ref().unwrap().resume();
     let owed = r#"portcullis_revocation_snapshots_total{cause="owed"}"#;
-    let watch = Watch { out: &[&alice], known: &[&bob] };
+    let watch = Watch { out: &[&alice, &carol, &dave], known: &[&bob] };
     watch.until("told", || async { stack.metric(owed).await > 0.5 }).await;
     let third = stack.another_gateway().await;
-    assert_eq!(third.with_access(&alice.access_token()).get("/echo/x").await.reason(), "token_revoked");
-    assert_eq!(alice.refresh_with(&alice.refresh_token()).await.reason(), "refresh_ended");
+    for client in [&alice, &carol, &dave] {
+        assert_eq!(third.with_access(&client.access_token()).get("/echo/x").await.reason(), "token_revoked");
+        assert_eq!(client.refresh_with(&client.refresh_token()).await.reason(), "refresh_ended");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

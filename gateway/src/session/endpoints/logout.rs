@@ -94,7 +94,7 @@ impl Endpoints {
         };
         let ending = scope.ending(sid);
         let ended = self.auth.store.end(subject, ending, Cause::LoggedOut, self.memory(), now).await;
-        let ended = ended.inspect_err(|_| self.void_here(scope, leaver, now))?;
+        let ended = ended.inspect_err(|_| self.void_here(scope, sid, now))?;
         self.void_presented(scope, leaver, now).await?;
         self.auth.metrics.sessions_ended(scope.name(), ended);
         info!(target: "auth", %subject, session = %sid, scope = scope.name(), ended, "logged out");
@@ -103,13 +103,10 @@ impl Endpoints {
 
     /// Has this gateway refuse the session, for [`Scope::This`], though the store could not be told. It will be when it
     /// can be: whoever hears of a 503 tries again, but may not get to it.
-    fn void_here(&self, scope: Scope, leaver: &Leaver, now: Timestamp) {
-        let Scope::This = scope else { return };
-        let sid = match leaver {
-            Leaver::Known(known) => known.sid,
-            Leaver::Holder(_, sid) => *sid,
-        };
-        self.auth.follower.void(sid, now.after(self.memory().access_life));
+    fn void_here(&self, scope: Scope, sid: SessionId, now: Timestamp) {
+        if let Scope::This = scope {
+            self.auth.follower.void(sid, now.after(self.memory().access_life));
+        }
     }
 
     /// Blacklists the access token that was presented, for [`Scope::This`]: it may outlive its session, which
@@ -142,7 +139,12 @@ impl Endpoints {
         };
         let denied = match self.auth.caller(call.permit.route(), &call.request, call.now, call.outgoing).await {
             Ok(Caller::Known(known)) => return Ok(Some(Leaver::Known(known))),
-            Err(why) if !why.is_dead_credential() => return Err(why),
+            Err(why) if !why.is_dead_credential() => {
+                if let (Denied::Store(_), Some(sid)) = (&why, self.auth.session_named(&call.request, call.now)) {
+                    self.void_here(scope, sid, call.now);
+                }
+                return Err(why);
+            }
             Err(why) if matches!(denied, Denied::NoCredential) => why,
             Err(_) | Ok(Caller::Anonymous) => denied,
         };
@@ -155,7 +157,9 @@ impl Endpoints {
     /// Who holds a refresh token.
     async fn holder(&self, scope: Scope, raw: &str, now: Timestamp) -> Result<Leaver, Denied> {
         let presented = self.auth.keyring.current()?.refresh.read(raw).ok_or(Denied::RefreshInvalid)?;
-        let session = self.auth.store.session(presented.sid, now).await?;
+        let session = self.auth.store.session(presented.sid, now).await;
+        // It is one of ours, and ends the session that it names whether that still goes by it or not.
+        let session = session.inspect_err(|_| self.void_here(scope, presented.sid, now))?;
         let session = session.ok_or(Denied::RefreshEnded(Cause::Expired))?;
         // Whoever found an old token may end the session that it belongs to, as reuse would, but no other.
         let holds = session.is_held_with(&presented, &self.auth.tokens.lifetimes, now);
