@@ -196,8 +196,7 @@ impl App {
         Ok(Snapshot::build(config, keyring, &self.lasting))
     }
 
-    /// What returns when no other thread serves anybody any more, soon after the app is no more, however it ended: all
-    /// their access lines are on their way then. Those of this thread are when its runtime is dropped.
+    /// What returns when no other thread serves anybody any more: all their access lines are on their way then.
     pub fn ended(&self) -> impl Future<Output = ()> + use<> {
         let acceptor = self.acceptor.clone();
         async move { acceptor.ended().await }
