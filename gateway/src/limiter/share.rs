@@ -116,7 +116,9 @@ impl Share {
         self.unused += self.leases[next].left;
         self.leases[next] = Lease { left: grant.granted, from: now };
         self.interval = Duration::from_micros(quota.interval_micros().unsigned_abs());
-        (self.remaining, self.more_at, self.full_at) = (grant.remaining, now.after(grant.wait), now.after(grant.reset));
+        // What is held here is being refilled there; a client is told of no more than a whole burst.
+        self.remaining = grant.remaining.min(quota.burst().saturating_sub(self.left()));
+        (self.more_at, self.full_at) = (now.after(grant.wait), now.after(grant.reset));
         let pause = grant.wait.max(PACE.min(quota.window() / 4)).min(PATIENCE);
         // Not `now`: a request that came a little before, and was overtaken, is not to be refused for it.
         self.refused_until = if grant.granted < want { now.after(pause) } else { Timestamp::default() };

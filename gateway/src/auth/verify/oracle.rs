@@ -104,19 +104,17 @@ fn plainly(token: &str, keys: &[VerificationKey], terms: &Terms, now: Timestamp)
     }
     let scopes: Vec<&str> = if claims.scope.is_empty() { Vec::new() } else { claims.scope.split(' ').collect() };
     let malformed = VerifyError::Malformed;
+    // Where two names are odd, the first one in this order is told.
+    let roles = claims.roles.iter().map(|role| Role::parse(role)).collect::<Result<_, _>>();
+    let roles = roles.map_err(|_| malformed("roles"))?;
     Ok(Known {
-        grants: Grants {
-            roles: claims
-                .roles
-                .iter()
-                .map(|role| Role::parse(role))
-                .collect::<Result<_, _>>()
-                .map_err(|_| malformed("roles"))?,
-            scopes: scopes.into_iter().map(Scope::parse).collect::<Result<_, _>>().map_err(|_| malformed("scope"))?,
-        },
         subject: Subject::parse(&claims.sub).map_err(|_| malformed("sub"))?,
         sid: SessionId::parse(&claims.sid).map_err(|_| malformed("sid"))?,
         jti: Jti::parse(&claims.jti).map_err(|_| malformed("jti"))?,
+        grants: Grants {
+            roles,
+            scopes: scopes.into_iter().map(Scope::parse).collect::<Result<_, _>>().map_err(|_| malformed("scope"))?,
+        },
         epoch: claims.epoch,
         authenticated_at: secs(claims.auth_time.unwrap_or(claims.iat)),
         issued_at: secs(claims.iat),

@@ -131,6 +131,13 @@ fn what_remains_is_what_is_leased_and_what_the_store_has() {
     assert_eq!(share.take(NOW).unwrap().remaining, 79);
     let next = share.take(NOW.after(millis(1))).unwrap();
     assert_eq!((next.remaining, next.reset), (78, millis(1)), "two were used, one is there again");
+    let later = NOW.after(millis(100));
+    share.granted(quota.lease(None, 9, later).0, 9, &quota, later);
+    assert_eq!(
+        share.take(later).unwrap().remaining,
+        79,
+        "no more than the burst, though it is full there and held here"
+    );
 }
 
 /// How far the clocks of gateways are apart in histories.
