@@ -25,6 +25,7 @@ mod results;
 use bench::{Bench, Pace};
 use cells::{Cell, Work};
 use contender::Programs;
+use machine::{Stolen, undisturbed};
 use results::{Found, Results};
 
 /// Why something could not be measured.
@@ -98,7 +99,7 @@ fn idle_id(cell: &Cell) -> String {
 
 /// Whether all that was asked for could be measured.
 async fn run(terms: &Terms) -> Result<bool, Wrong> {
-    let began = Instant::now();
+    let (began, stolen) = (Instant::now(), Stolen::now());
     let mut pace = if terms.quick { Pace::QUICK } else { Pace::FULL };
     pace.rounds = terms.rounds.unwrap_or(pace.rounds).max(1);
     let bench = Bench::start(pace, programs(terms)?).await?;
@@ -124,6 +125,7 @@ async fn run(terms: &Terms) -> Result<bool, Wrong> {
     let call = report::Call {
         command: &terms.called,
         took: began.elapsed(),
+        stolen: stolen.share(),
         pace,
         portcullis: &bench.programs().portcullis,
         envoy: &terms.envoy,
@@ -198,7 +200,7 @@ async fn measure_round(round: usize, results: &mut Results, bench: &Bench, login
         found.note(outcome);
     }
     if logins && results.logins_wrong.is_none() {
-        match logins::measure(bench).await {
+        match undisturbed(async || logins::measure(bench).await).await {
             Ok(found) => {
                 println!("{LOGINS:44} p99 {:.0} µs quiet, {:.0} µs with logins", found.quiet.p99, found.busy.p99);
                 results.logins.push(found);
