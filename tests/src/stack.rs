@@ -350,8 +350,10 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     stream.write_all(bytes).await.expect("it reads");
     let mut answer = Vec::new();
-    let quiet = Duration::from_millis(500);
-    while let Ok(Ok(read)) = tokio::time::timeout(quiet, stream.read_buf(&mut answer)).await {
+    // A slow machine may take its time to begin; who has begun goes on soon.
+    let (begins, goes_on) = (Duration::from_secs(10), Duration::from_millis(500));
+    let patience = |answer: &Vec<u8>| if answer.is_empty() { begins } else { goes_on };
+    while let Ok(Ok(read)) = tokio::time::timeout(patience(&answer), stream.read_buf(&mut answer)).await {
         if read == 0 {
             break;
         }

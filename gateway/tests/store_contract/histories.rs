@@ -19,7 +19,8 @@ use proptest::test_runner::{Config, TestRunner};
 use crate::fixture::{Fixture, MEMORY, NOW, follower, secs, session, subject, token};
 use crate::model::Model;
 
-const HISTORIES: u32 = 2000;
+/// Some fifteen seconds; `PROPTEST_CASES` may ask for more.
+const HISTORIES: u32 = 500;
 
 /// Comparing everything costs five questions, so it is done after each so many steps, and at the end.
 const COMPARE_EVERY: usize = 4;
@@ -130,7 +131,8 @@ pub(crate) fn agree(fixture: impl Future<Output = Fixture>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let fixture = runtime.block_on(fixture);
     let follower = Arc::new(follower(&fixture.store));
-    let mut runner = TestRunner::new(Config { cases: HISTORIES, failure_persistence: None, ..Config::default() });
+    let cases = HISTORIES.max(Config::default().cases);
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let (histories, mut count) = (prop::collection::vec(step(), 1..40), std::cell::Cell::new(0_u32));
     let outcome = runner.run(&histories, |steps| {
         count.set(count.get() + 1);
@@ -144,7 +146,7 @@ pub(crate) fn agree(fixture: impl Future<Output = Fixture>) {
         runtime.block_on(history.compare())
     });
     drop(fixture);
-    assert!(*count.get_mut() >= HISTORIES);
+    assert!(*count.get_mut() >= cases);
     outcome.unwrap();
 }
 

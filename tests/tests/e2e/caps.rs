@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use portcullis_tests::{Client, Kind, Stack, on_both_stores};
+use portcullis_tests::{Answer, Client, Kind, Stack, on_both_stores};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -60,12 +60,13 @@ async fn logins_at_once_on_two_gateways_leave_as_many_sessions_as_may_be() {
     let alice = stack.login("alice").await;
     let elsewhere = stack.another_gateway().await;
     let mut logins = tokio::task::JoinSet::new();
-    for client in [&alice, &elsewhere].into_iter().cycle().take(20) {
+    for client in [&alice, &elsewhere].into_iter().cycle().take(12) {
         let client = client.clone();
         logins.spawn(async move { client.try_login("alice", Client::PASSWORD).await });
     }
     let answers = logins.join_all().await;
-    assert!(answers.iter().all(|answer| answer.status == 200));
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).map(Answer::problem).collect();
+    assert!(refused.is_empty(), "{refused:?}");
     let mut standing = 0;
     for answer in answers {
         let mut client = stack.anonymous();
