@@ -1,7 +1,7 @@
 //! A client's connection as the engine sees it: reads and writes pass through, until the stream that it carries
 //! is to end. Then the engine finds the end of the request's bytes, and so ends the request on both sides and
-//! writes its access line; a WebSocket's client is told why. It relies on whoever drives the connection to poll
-//! [`Carrier::overdue`], and decides nothing.
+//! writes its access line; a WebSocket's client is told why. Chunks of a body that can't be read in one way only are an
+//! error of reading. It relies on whoever drives the connection to poll [`Carrier::overdue`], and decides nothing.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,11 +19,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::streams::carrier::{Carrier, State};
 
+pub mod chunks;
 pub mod entrance;
 mod farewell;
 mod frames;
 pub mod upload;
 
+use chunks::Chunks;
 use entrance::Entrance;
 use farewell::Farewell;
 use frames::Frames;
@@ -39,6 +41,8 @@ pub struct Connection<S> {
     /// What the engine hands along to those who answer.
     digest: Arc<ProxyDigest>,
     frames: Frames,
+    /// Of a body that comes in, or came in last.
+    chunks: Option<Chunks>,
     /// Once a stream of frames is to end.
     farewell: Option<Box<Farewell>>,
 }
@@ -47,7 +51,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// `stream`, which ends when the carrier of `entrance` says so.
     pub fn new(stream: S, entrance: &Arc<Entrance>) -> pingora::Result<Self> {
         let carrier = Arc::clone(&entrance.carrier);
-        Ok(Self { stream, carrier, digest: entrance.digest()?, frames: Frames::new(), farewell: None })
+        Ok(Self { stream, carrier, digest: entrance.digest()?, frames: Frames::new(), chunks: None, farewell: None })
+    }
+
+    /// Holds what is read from now on to `chunks`.
+    pub fn expect(&mut self, chunks: Chunks) {
+        self.chunks = Some(chunks);
+    }
+
+    /// A read of what goes on. Something malformed is told once; what comes after it is nobody's to read.
+    fn poll_next_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        loop {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+            let Some(chunks) = &mut self.chunks else { return Poll::Ready(Ok(())) };
+            let is_news = !chunks.are_broken();
+            match chunks.follow(&buffer.filled()[before..]) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(malformed) if is_news => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, malformed)));
+                }
+                Err(_) => buffer.set_filled(before),
+            }
+        }
     }
 
     /// A read of what is to end: the end of the file, when all is said.
@@ -84,7 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
         let this = self.get_mut();
         let state = this.carrier.state();
         match state.cause() {
-            None => Pin::new(&mut this.stream).poll_read(cx, buffer),
+            None => this.poll_next_read(cx, buffer),
             Some(_) => this.poll_last_read(cx, state),
         }
     }

@@ -48,6 +48,9 @@ pub enum Malformed {
     /// `Content-Length` and `Transfer-Encoding`, or either of them twice or unreadable.
     #[error("The length of the body is ambiguous.")]
     Framing,
+    /// A body whose chunks are none, as RFC 9112 §7.1 has them.
+    #[error("A chunk of the body can't be read: {0}.")]
+    Chunk(&'static str),
     /// More headers, or longer ones, than are read.
     #[error("The headers are too large.")]
     HeadersTooLarge,

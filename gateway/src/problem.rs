@@ -187,6 +187,7 @@ fn malformed(why: Malformed) -> StatusCode {
         Malformed::Head(_)
         | Malformed::Host
         | Malformed::Framing
+        | Malformed::Chunk(_)
         | Malformed::Headers
         | Malformed::Path(_)
         | Malformed::Query

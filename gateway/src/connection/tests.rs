@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::config::{BodyPace, Transport};
+use crate::inbound::Malformed;
 use crate::metrics::Metrics;
 use crate::streams::carrier::Kind;
 use crate::streams::{Cause, Open, Streams};
@@ -61,6 +62,34 @@ async fn bytes_that_are_to_end_are_at_their_end_on_both_sides() {
     drop(connection);
     assert_eq!(received(client).await, b"data: 1\n\n");
     assert_eq!(open.ended(), Some(Cause::Revoked));
+}
+
+#[tokio::test]
+async fn broken_chunks_are_told_once_and_nobody_reads_what_follows() {
+    let Pipe { mut connection, mut client, open: _open, .. } = pipe(Kind::Bytes, 1024);
+    connection.expect(Chunks::default());
+    let mut buffer = [0; 64];
+    client.write_all(b"2\r\nab\r\n").await.unwrap();
+    assert_eq!(connection.read(&mut buffer).await.unwrap(), 7);
+    client.write_all(b"x\r\n").await.unwrap();
+    let told = connection.read(&mut buffer).await.unwrap_err();
+    assert!(matches!(told.get_ref().and_then(|told| told.downcast_ref()), Some(Malformed::Chunk(_))), "{told}");
+    client.write_all(b"0\r\n\r\nGET / HTTP/1.1\r\n").await.unwrap();
+    AsyncWriteExt::shutdown(&mut client).await.unwrap();
+    assert_eq!(connection.read(&mut buffer).await.unwrap(), 0, "all of it is lost, so that closing loses no answer");
+}
+
+#[tokio::test]
+async fn chunks_that_are_whole_are_followed_no_further_until_there_are_more() {
+    let Pipe { mut connection, mut client, open: _open, .. } = pipe(Kind::Bytes, 1024);
+    let mut buffer = [0; 64];
+    for next in [&b"GET / HTTP/1.1\r\n"[..], b"0\r\n\r\n", b"GET / HTTP/1.1\r\n"] {
+        client.write_all(b"0\r\n\r\n").await.unwrap();
+        connection.expect(Chunks::default());
+        assert_eq!(connection.read(&mut buffer).await.unwrap(), 5);
+        client.write_all(next).await.unwrap();
+        assert_eq!(connection.read(&mut buffer).await.unwrap(), next.len());
+    }
 }
 
 #[tokio::test]

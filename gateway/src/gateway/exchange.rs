@@ -91,7 +91,7 @@ pub async fn read_body(session: &mut Session, limit: usize) -> Result<Result<Byt
         return Ok(Err(too_large(limit)));
     }
     if session.req_header().headers.contains_key(EXPECT) {
-        session.as_mut().write_continue_response().await?;
+        session.as_mut().write_continue_response().await.map_err(Error::into_down)?;
     }
     match tokio::time::timeout(BODY_DEADLINE, collect(session, limit)).await {
         Ok(collected) => collected,
@@ -122,7 +122,8 @@ pub async fn linger(session: &mut Session) {
 
 async fn collect(session: &mut Session, limit: usize) -> Result<Result<Bytes, Denied>> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = session.as_mut().read_request_body().await? {
+    // The engine does not say that it is the client who is late, or says what can't be read, or has gone.
+    while let Some(chunk) = session.as_mut().read_request_body().await.map_err(Error::into_down)? {
         if body.len() + chunk.len() > limit {
             return Ok(Err(too_large(limit)));
         }

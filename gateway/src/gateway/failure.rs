@@ -1,6 +1,8 @@
 //! What an error of the engine means to the caller. Only what the upstream did is told, by kind; causes
 //! go to the log with the request's name. A client that went away is told nothing.
 
+use std::io;
+
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::inbound::Malformed;
@@ -21,7 +23,7 @@ pub(super) fn denied(error: &Error, waits_for_client: bool) -> Option<Denied> {
         ErrorSource::Downstream if *error.etype() == ErrorType::InvalidHTTPHeader => {
             Some(Denied::Malformed(Malformed::Headers))
         }
-        ErrorSource::Downstream => None,
+        ErrorSource::Downstream => malformed(error).map(Denied::Malformed),
         ErrorSource::Upstream => Some(upstream(error.etype())),
         ErrorSource::Internal | ErrorSource::Unset => Some(match error.etype() {
             ErrorType::ConnectTimedout | ErrorType::ConnectRefused | ErrorType::ConnectNoRoute => {
@@ -31,6 +33,11 @@ pub(super) fn denied(error: &Error, waits_for_client: bool) -> Option<Denied> {
             _ => Denied::Internal("the engine failed"),
         }),
     }
+}
+
+/// What could not be read of a body, if that was the cause.
+fn malformed(error: &Error) -> Option<Malformed> {
+    error.root_cause().downcast_ref::<io::Error>()?.get_ref()?.downcast_ref().copied()
 }
 
 fn upstream(kind: &ErrorType) -> Denied {

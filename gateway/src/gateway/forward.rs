@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::Method;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::Authority;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -103,6 +103,13 @@ pub(super) fn body(session: &Session, bytes: usize, is_last: bool, journey: &mut
 /// Whether the client has got the head of an answer; an interim one (RFC 9110 §15.2) is none.
 pub(super) fn is_answered(session: &Session) -> bool {
     session.response_written().is_some_and(|head| !head.status.is_informational())
+}
+
+/// Whether the rest of a body is to come before there can be an answer: while a server takes none of it, the engine asks
+/// no answer of it either. Not while the server is to say that it wants a body at all (RFC 9110 §10.1.1).
+pub(super) fn waits_for_client(session: &mut Session) -> bool {
+    let asks_first = session.req_header().headers.contains_key(EXPECT) && session.response_written().is_none();
+    !asks_first && !session.was_upgraded() && !is_answered(session) && !session.as_mut().is_body_done()
 }
 
 /// Notes that a server can't be reached, and has the engine try another if there is one.

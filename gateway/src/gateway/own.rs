@@ -79,7 +79,7 @@ impl Gateway {
 
     /// Answers an error, if there is anybody who still can be: with which status.
     pub(super) async fn fail(&self, session: &mut Session, error: &Error, journey: &mut Journey) -> Result<u16> {
-        let waits_for_client = session.is_http2() && !session.as_mut().is_body_done() && !forward::is_answered(session);
+        let waits_for_client = forward::waits_for_client(session);
         let Some(denied) = journey.failed.take().or_else(|| failure::denied(error, waits_for_client)) else {
             return Ok(0); // The client is gone.
         };

@@ -1,7 +1,7 @@
 //! One connection of HTTP/1.1: the head of each request is read and judged here, and only one that can be read in one
 //! way is handed to the engine, one after another, until either side has had enough. What a client may take its time
-//! for is bounded here: an idle connection, a head, and how many requests there are. It relies on the engine to read
-//! bodies and to answer.
+//! for is bounded here: an idle connection, a head, and how many requests there are. It relies on the connection to
+//! follow chunks, and on the engine to read bodies and to answer.
 
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
@@ -25,6 +25,7 @@ use super::refusal::Refused;
 use super::transport::Transport;
 use super::workers::Worker;
 use crate::config::Bounds;
+use crate::connection::chunks::Chunks;
 use crate::connection::entrance::Entrance;
 use crate::connection::{Connection, PATIENCE};
 use crate::inbound::Malformed;
@@ -36,6 +37,13 @@ use head::Head;
 
 /// What most heads fit into, and a small body with them.
 const USUAL: usize = 4096;
+
+/// A head that can be read in one way, and what came with it.
+struct Readable {
+    bytes: BytesMut,
+    /// Those of the body, as far as they came.
+    chunks: Option<Chunks>,
+}
 
 /// A head that was refused, and the bytes it came in.
 struct Unread {
@@ -55,11 +63,15 @@ pub(super) async fn serve(worker: &Worker, transport: Transport, peer: SocketAdd
         let is_first = left + 1 == terms.bounds.requests_per_connection;
         let Some(first) = first_bytes(&mut stream, is_first, worker, terms).await else { return };
         let began = Instant::now();
-        let bytes = match read_head(&mut stream, first, &terms.bounds).await {
-            Ok(Some(bytes)) => bytes,
+        let Readable { bytes, chunks } = match read_head(&mut stream, first, &terms.bounds).await {
+            Ok(Some(readable)) => readable,
             Ok(None) => return,
             Err(unread) => return Box::pin(refuse(&unread, client, began, stream, worker, terms)).await,
         };
+        if let Some(chunks) = chunks {
+            let Some(expecting) = expect(stream, chunks) else { return };
+            stream = expecting;
+        }
         let exchange = hand_over(stream, bytes, left > 0, worker, &ending, terms);
         let reusable = tokio::select! {
             biased; // See `overdue`.
@@ -74,6 +86,13 @@ pub(super) async fn serve(worker: &Worker, transport: Transport, peer: SocketAdd
         let Some(reusable) = reusable else { return };
         (stream, _) = reusable.consume();
     }
+}
+
+/// `stream`, with these chunks to come; it is never another one than was made here.
+fn expect(stream: Stream, chunks: Chunks) -> Option<Stream> {
+    let mut connection = stream.into_any().downcast::<Connection<Transport>>().ok()?;
+    connection.expect(chunks);
+    Some(connection)
 }
 
 /// Has the engine answer the request that begins with `bytes`; the connection, if it can be used again. Not a future
@@ -116,43 +135,62 @@ fn poll_bytes(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Option<BytesMut
 }
 
 /// Reads a head that begins with these bytes, and whatever came with it; nothing if the client is gone.
-async fn read_head(stream: &mut Stream, mut bytes: BytesMut, bounds: &Bounds) -> Result<Option<BytesMut>, Unread> {
+async fn read_head(stream: &mut Stream, mut bytes: BytesMut, bounds: &Bounds) -> Result<Option<Readable>, Unread> {
     let mut head = Head::default();
-    let denied = match judge(&mut head, &bytes, bounds.max_header_bytes) {
-        Ok(true) => return Ok(Some(bytes)),
-        Ok(false) => {
+    let whole = match judge(&mut head, &bytes, bounds.max_header_bytes) {
+        Ok(None) => {
             let rest = fill(stream, &mut head, &mut bytes, bounds.max_header_bytes);
-            match timeout(bounds.header_timeout, rest).await {
-                Ok(Ok(whole)) => return Ok(whole.then_some(bytes)),
-                Ok(Err(malformed)) => malformed.into(),
-                Err(_) => Denied::HeadTimeout,
-            }
+            let whole = timeout(bounds.header_timeout, rest).await;
+            whole.map_or(Err(Denied::HeadTimeout), |whole| whole.map_err(Denied::Malformed))
         }
-        Err(malformed) => malformed.into(),
+        whole => whole.map_err(Denied::Malformed),
     };
-    Err(Unread { denied, head, bytes })
+    let chunks = match whole {
+        Ok(Some(length)) => chunks(&head, &bytes[length..]).map_err(Denied::Malformed),
+        Ok(None) => return Ok(None),
+        Err(denied) => Err(denied),
+    };
+    match chunks {
+        Ok(chunks) => Ok(Some(Readable { bytes, chunks })),
+        Err(denied) => Err(Unread { denied, head, bytes }),
+    }
 }
 
-/// Whether the head is whole once more has come; if not, the client is gone.
-async fn fill(stream: &mut Stream, head: &mut Head, bytes: &mut BytesMut, most: usize) -> Result<bool, Malformed> {
+/// The chunks of the body, if it comes in any, of which these bytes came with the head.
+fn chunks(head: &Head, bytes: &[u8]) -> Result<Option<Chunks>, Malformed> {
+    if !head.is_chunked() {
+        return Ok(None);
+    }
+    let mut chunks = Chunks::default();
+    chunks.follow(bytes)?;
+    Ok(Some(chunks))
+}
+
+/// The length of the head once all of it has come; nothing if the client is gone.
+async fn fill(
+    stream: &mut Stream,
+    head: &mut Head,
+    bytes: &mut BytesMut,
+    most: usize,
+) -> Result<Option<usize>, Malformed> {
     loop {
         if bytes.capacity() == bytes.len() {
             bytes.reserve(USUAL);
         }
         if !matches!(stream.read_buf(bytes).await, Ok(1..)) {
-            return Ok(false);
+            return Ok(None);
         }
-        if judge(head, bytes, most)? {
-            return Ok(true);
+        if let Some(length) = judge(head, bytes, most)? {
+            return Ok(Some(length));
         }
     }
 }
 
-/// Whether the head is whole; it must be no longer than `most`.
-fn judge(head: &mut Head, bytes: &[u8], most: usize) -> Result<bool, Malformed> {
+/// The length of the head, if it is whole; it must be no more than `most`.
+fn judge(head: &mut Head, bytes: &[u8], most: usize) -> Result<Option<usize>, Malformed> {
     match head.read(bytes)? {
-        Some(length) if length <= most => Ok(true),
-        None if bytes.len() < most => Ok(false),
+        Some(length) if length <= most => Ok(Some(length)),
+        None if bytes.len() < most => Ok(None),
         Some(_) | None => Err(Malformed::HeadersTooLarge),
     }
 }

@@ -173,28 +173,16 @@ async fn for_one_request_at_most_one_goes_out() {
 
 /// What the engine makes of chunks. It writes each anew, so that whatever odd spelling it took never goes on.
 #[tokio::test(flavor = "multi_thread")]
-async fn chunks_are_written_anew_and_broken_ones_never_look_whole() {
+async fn chunks_are_written_anew_and_half_a_body_never_looks_whole() {
     let stack = Stack::start(Kind::Embedded).await;
     let whole = ["POST /public/x [chunked] 2\\r\\nab\\r\\n0\\r\\n\\r\\n"];
     for (name, chunks, expected) in [
         ("plain", "2\r\nab\r\n0\r\n\r\n", &whole[..]),
         ("leading zeros", "002\r\nab\r\n0\r\n\r\n", &whole),
-        ("an extension", "2;a=\"b\"\r\nab\r\n0;c\r\n\r\n", &whole),
+        ("extensions", "2;a=\"b\" ;c\r\nab\r\n0;d\r\n\r\n", &whole),
+        ("whitespace before an extension", "2 \t;a\r\nab\r\n0\r\n\r\n", &whole),
         ("a trailer with a managed name", "2\r\nab\r\n0\r\nX-User-Id: 1\r\nContent-Length: 9\r\n\r\n", &whole),
-        ("a bare LF after the size", "2\nab\r\n0\r\n\r\n", &[]),
-        ("a bare LF in an extension", "2;a\nab\r\n0\r\n\r\n", &[]),
-        ("a bare LF after the data", "2\r\nab\n0\r\n\r\n", &[]),
-        ("a bare LF at the end", "2\r\nab\r\n0\r\n\n", &[]),
-        ("a hexadecimal prefix", "0x2\r\nab\r\n0\r\n\r\n", &[]),
-        ("a sign", "+2\r\nab\r\n0\r\n\r\n", &[]),
-        ("a negative size", "-2\r\nab\r\n0\r\n\r\n", &[]),
-        ("a size that overflows", "10000000000000002\r\nab\r\n0\r\n\r\n", &[]),
-        ("a space before the size", " 2\r\nab\r\n0\r\n\r\n", &[]),
-        ("an underscore", "0_2\r\nab\r\n0\r\n\r\n", &[]),
-        ("data beyond the size", "2\r\nabc\r\n0\r\n\r\n", &[]),
         ("no end", "2\r\nab\r\n", &[]),
-        // The engine reads it as the last chunk, and closes the connection because of what follows.
-        ("an empty size", "\r\nab\r\n0\r\n\r\n", &["POST /public/x [chunked] 0\\r\\n\\r\\n"]),
     ] {
         let (seen, answer) = forwarded(
             &stack,
@@ -202,10 +190,91 @@ async fn chunks_are_written_anew_and_broken_ones_never_look_whole() {
         )
         .await;
         assert_eq!(seen, expected, "{name}: {answer}");
-        if expected.is_empty() {
-            assert!(!answer.contains("HTTP/1.1 2"), "{name}: {answer}");
-        }
+        assert_eq!(answer.contains("HTTP/1.1 200 "), !expected.is_empty(), "{name}: {answer}");
     }
+}
+
+/// Chunks that no two readers need read alike (RFC 9112 §7.1).
+const BROKEN: [(&str, &str); 23] = [
+    ("no size", "\r\nab\r\n0\r\n\r\n"),
+    ("no size of the last", "2\r\nab\r\n\r\n\r\n"),
+    ("an extension without a size", ";a\r\nab\r\n0\r\n\r\n"),
+    ("junk for a size", "x\r\nab\r\n0\r\n\r\n"),
+    ("junk after the size", "2x\r\nab\r\n0\r\n\r\n"),
+    ("a hexadecimal prefix", "0x2\r\nab\r\n0\r\n\r\n"),
+    ("a sign", "+2\r\nab\r\n0\r\n\r\n"),
+    ("a negative size", "-2\r\nab\r\n0\r\n\r\n"),
+    ("a size that overflows", "10000000000000002\r\nab\r\n0\r\n\r\n"),
+    ("a size that nearly overflows", "ffffffffffffffff\r\nab\r\n0\r\n\r\n"),
+    ("an underscore", "0_2\r\nab\r\n0\r\n\r\n"),
+    ("a space before the size", " 2\r\nab\r\n0\r\n\r\n"),
+    ("a space after the size", "2 \r\nab\r\n0\r\n\r\n"),
+    ("a bare LF after the size", "2\nab\r\n0\r\n\r\n"),
+    ("a bare CR after the size", "2\rab\r\n0\r\n\r\n"),
+    ("a bare LF in an extension (CVE-2025-55315)", "2;a\nab\r\n0\r\n\r\n"),
+    ("a bare CR in an extension", "2;a\rb\r\nab\r\n0\r\n\r\n"),
+    ("a bare LF after the data", "2\r\nab\n0\r\n\r\n"),
+    ("nothing after the data", "2\r\nab0\r\n\r\n"),
+    ("data beyond the size", "2\r\nabc\r\n0\r\n\r\n"),
+    ("a bare LF at the end", "2\r\nab\r\n0\r\n\n"),
+    ("a trailer without a colon", "2\r\nab\r\n0\r\nGET /public/y HTTP/1.1\r\n\r\n"),
+    ("a trailer that ends with a bare LF", "2\r\nab\r\n0\r\nX: a\n\r\n"),
+];
+
+/// Where they are sent, and the route: to a server, and to the gateway itself.
+const TO: [(&str, &str); 2] = [("/public/x", "echo_public"), ("/auth/login", "auth.login")];
+
+fn in_chunks(path: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+}
+
+/// How many requests were refused as malformed by this route, each with one access line.
+async fn refused(stack: &Stack, route: &str) -> [String; 2] {
+    let denied = format!("portcullis_denied_total{{reason=\"malformed_request\",route=\"{route}\"}}");
+    let line = format!("portcullis_requests_total{{reason=\"malformed_request\",route=\"{route}\",status=\"400\"}}");
+    [stack.metric(&denied).await.to_string(), stack.metric(&line).await.to_string()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_that_could_be_read_in_two_ways_are_refused() {
+    let stack = Stack::start(Kind::Embedded).await;
+    for (path, _) in TO {
+        let attack = |(name, chunks)| {
+            Attack::new(
+                name,
+                "RFC 9112 §7.1",
+                format!("{}{chunks}{SMUGGLED}", in_chunks(path)),
+                "400 malformed_request",
+            )
+        };
+        assert_refused(&stack, &BROKEN.map(attack)).await;
+    }
+    assert_eq!(refused(&stack, "-").await, [(2 * BROKEN.len()).to_string(), (2 * BROKEN.len()).to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_that_break_later_are_refused_too() {
+    let stack = Stack::start(Kind::Embedded).await;
+    for (path, route) in TO {
+        for (name, chunks) in BROKEN {
+            let mut stream = TcpStream::connect(stack.address()).await.unwrap();
+            stream.write_all(format!("{}1\r\n{{\r\n", in_chunks(path)).as_bytes()).await.unwrap();
+            let in_flight = async |count| stack.metric("portcullis_requests_in_flight ").await.to_string() == count;
+            eventually("it is on its way", || in_flight("1")).await;
+            stream.write_all(format!("{chunks}{SMUGGLED}").as_bytes()).await.unwrap();
+            stream.shutdown().await.unwrap(); // So that nobody waits for what it may still send.
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{name}: {answer}");
+            assert!(answer.contains("urn:portcullis:problem:malformed_request\""), "{name}: {answer}");
+            assert!(answer.contains("onnection: close\r\n"), "{name}: {answer}");
+            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{name}: {answer}");
+            eventually("it is over", || in_flight("0")).await;
+        }
+        assert_eq!(refused(&stack, route).await, [BROKEN.len().to_string(), BROKEN.len().to_string()]);
+    }
+    assert!(stack.recorder.seen().is_empty(), "none looked whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]

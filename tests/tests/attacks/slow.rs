@@ -199,6 +199,40 @@ async fn a_silent_body_over_http2_is_no_server_s_to_wait_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_silent_body_over_http1_is_no_server_s_to_wait_for() {
+    // The upstream's own deadline is the shorter one.
+    let patient = stack("read_timeout = \"1m\"").start().await;
+    let head = |target: &str, more: &str| format!("POST {target} HTTP/1.1\r\nHost: a\r\n{more}\r\n\r\n");
+    let address = patient.listener("brisk");
+    let told = async |begun: String| trickle(address, &begun, std::iter::empty()).await;
+    let (nothing, part, chunk) = tokio::join!(
+        told(head("/public/x", "Content-Length: 5")),
+        told(head("/public/x", "Content-Length: 5") + "ab"),
+        told(head("/public/x", "Transfer-Encoding: chunked") + "1\r\na\r\n"),
+    );
+    for (name, answer) in [("nothing", nothing), ("a part", part), ("a chunk", chunk)] {
+        assert_told(&answer, "body_timeout", name);
+    }
+    assert!(is(&patient, "portcullis_denied_total{reason=\"body_timeout\",route=\"echo_public\"}", "3").await);
+    let line = "portcullis_requests_total{reason=\"body_timeout\",route=\"echo_public\",status=\"408\"}";
+    assert!(is(&patient, line, "3").await);
+    assert!(is(&patient, "portcullis_upstream_failures_total{kind=\"timeout\",upstream=\"recorder\"}", "0").await);
+    assert!(patient.recorder.seen().is_empty(), "none looked whole");
+
+    let (stalled, unasked) = tokio::join!(
+        told(head("/public/stall", "Content-Length: 2") + "ab"),
+        told(head("/public/x", "Expect: 100-continue\r\nContent-Length: 2")),
+    );
+    for (name, answer) in [("a server that has it all", stalled), ("a server that does not ask for it", unasked)] {
+        assert!(answer.starts_with("HTTP/1.1 504 "), "{name}: {answer}");
+    }
+
+    let brisk = stack("").start().await;
+    let answer = trickle(brisk.listener("brisk"), &head("/auth/login", "Content-Length: 5"), std::iter::empty()).await;
+    assert_told(&answer, "body_timeout", "one of our own endpoints");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_reads_nothing_of_an_answer_is_cut_off() {
     let stack = stack("h2c = true").start().await;
     // More than the buffers of both sides hold.

@@ -114,6 +114,11 @@ impl Head {
     }
 
     /// The method and the path, without the query, as far as they could be read: all visible ASCII.
+    /// Whether a body in chunks follows it.
+    pub(super) fn is_chunked(&self) -> bool {
+        self.chunked
+    }
+
     pub(super) fn method_and_path<'a>(&self, bytes: &'a [u8]) -> Option<(&'a str, &'a str)> {
         let RequestLine { method, path, .. } = self.request.clone()?;
         let text = |range: Range<usize>| std::str::from_utf8(bytes.get(range)?).ok();
