@@ -57,6 +57,9 @@ pub enum Malformed {
     /// Headers that contradict each other, such as a `Connection` that names one that it may not.
     #[error("The headers contradict each other.")]
     Headers,
+    /// A target that is a URL of something else (RFC 9110 §4.2), or nothing that is known.
+    #[error("The target is neither a path nor a URL of http or https.")]
+    Target,
     /// A path that different servers would read differently.
     #[error("The path is ambiguous: {0}.")]
     Path(&'static str),

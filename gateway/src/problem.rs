@@ -189,6 +189,7 @@ fn malformed(why: Malformed) -> StatusCode {
         | Malformed::Framing
         | Malformed::Chunk(_)
         | Malformed::Headers
+        | Malformed::Target
         | Malformed::Path(_)
         | Malformed::Query
         | Malformed::SeveralCredentials

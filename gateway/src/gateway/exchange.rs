@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
 use http::uri::Authority;
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, Result};
@@ -34,17 +34,17 @@ pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
     if request.headers.contains_key(UPGRADE) && !framing::asks_for_upgrade(&request.headers) {
         request.remove_header(&UPGRADE); // RFC 9110 §7.8: it is to be ignored, and the engine would not.
     }
-    let absolute = absolute(request)?;
-    if absolute.is_some() && !request.headers.contains_key(HOST) {
-        return Err(Malformed::Host); // RFC 9112 §3.2: HTTP/1.1 has one, whatever the target says.
+    // Over HTTP/2; over HTTP/1.1 the target is a path by now.
+    if !matches!(request.uri.scheme_str(), None | Some("http" | "https")) {
+        return Err(Malformed::Target);
     }
-    let target = absolute.as_ref().unwrap_or(&request.uri);
-    let authority = host::authority(target.authority().map(Authority::as_str), &request.headers)?;
+    let target = request.uri.authority();
+    let authority = host::authority(target.map(Authority::as_str), &request.headers)?;
     let as_sent = request.headers.get(HOST).map(HeaderValue::as_bytes);
     let respelt = (as_sent != Some(authority.as_bytes())).then(|| authority.into_owned());
     let canonical = path::canonical(request.uri.path())?;
     request.uri.query().map_or(Ok(()), path::check_query)?;
-    if target.authority().is_some() || canonical != request.uri.path() {
+    if target.is_some() || canonical != request.uri.path() {
         let target = path::with_query(&canonical, request.uri.query());
         request.set_uri(target.parse().map_err(|_| Malformed::Path("it can't be written canonically"))?);
     }
@@ -53,20 +53,6 @@ pub fn canonicalise(request: &mut RequestHeader) -> Result<(), Malformed> {
     }
     heads::forget_spelling(request); // Now that the target is no other than its URI.
     Ok(())
-}
-
-/// The target, if it is a whole URL (RFC 9112 §3.2.2): the engine forwards that as it came, and shows us its path only.
-fn absolute(request: &RequestHeader) -> Result<Option<Uri>, Malformed> {
-    let as_sent = request.uri.path_and_query().map_or("", |target| target.as_str());
-    if request.raw_path() == as_sent.as_bytes() {
-        return Ok(None);
-    }
-    let uri = Uri::try_from(request.raw_path()).ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
-    // As the engine's own reading of it is what is routed, there may be no other one.
-    match uri {
-        Some(uri) if uri.authority().is_some() && uri.path_and_query() == request.uri.path_and_query() => Ok(Some(uri)),
-        _ => Err(Malformed::Path("it is neither a path nor an http URL")),
-    }
 }
 
 /// The request as those see it who decide about it.

@@ -151,7 +151,7 @@ async fn read_head(stream: &mut Stream, mut bytes: BytesMut, bounds: &Bounds) ->
         Err(denied) => Err(denied),
     };
     match chunks {
-        Ok(chunks) => Ok(Some(Readable { bytes, chunks })),
+        Ok(chunks) => Ok(Some(Readable { bytes: head.with_path(bytes), chunks })),
         Err(denied) => Err(Unread { denied, head, bytes }),
     }
 }

@@ -63,22 +63,35 @@ async fn a_request_names_one_host() {
     assert_refused(&stack, &attacks).await;
 }
 
-/// These are seen before a request comes to us: by what reads its head, or by the engine.
 #[tokio::test(flavor = "multi_thread")]
-async fn hosts_that_contradict_each_other_are_refused_before_anything_else() {
+async fn hosts_that_contradict_each_other_are_refused() {
     let stack = stack().await;
-    for (name, request) in [
+    let target = |target: &str, host: &str| format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let rows = [
         ("two of a kind", head("Host: a\r\nHost: a\r\n")),
         ("two that differ", head("Host: a\r\nHost: internal.test\r\n")),
         ("user information", head("Host: internal.test@a\r\n")),
-        ("a target that names another", "GET http://internal.test/public/x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
-        ("user information in the target", "GET http://a@b/public/x HTTP/1.1\r\nHost: b\r\n\r\n".to_owned()),
-        ("a backslash in the target", "GET http://a\\@b/public/x HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
-    ] {
-        let answer = raw(stack.address(), request.as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 400"), "{name}: {answer}");
-    }
-    assert!(stack.recorder.seen().is_empty());
+        ("a target that names another", target("http://internal.test/public/x", "a")),
+        ("another port", target("http://a:81/public/x", "a:80")),
+        ("a port in the target alone", target("http://a:80/public/x", "a")),
+        ("a port in the header alone", target("http://a/public/x", "a:80")),
+        ("no host in the target", target("http:///public/x", "a")),
+        ("a host that is none in both", target("http://a..b/public/x", "a..b")),
+        ("user information in the target", target("http://a@b/public/x", "b")),
+        ("user information in both", target("http://a@b/public/x", "a@b")),
+        ("a backslash in the target", target("http://a\\@b/public/x", "a")),
+        ("one slash", target("http:/a/public/x", "a")),
+        ("no slash", target("http:a/public/x", "a")),
+        ("backslashes", target("http:\\\\a/public/x", "a")),
+        ("another scheme", target("ftp://a/public/x", "a")),
+        ("no scheme", target("a/public/x", "a")),
+        ("a URL in a query, and no path", target("?http://a/public/x", "a")),
+    ];
+    let count = rows.len().to_string();
+    let attacks = rows.map(|(name, bytes)| Attack::new(name, "RFC 9112 §3.2", bytes, "400 malformed_request"));
+    assert_refused(&stack, &attacks).await;
+    let line = "portcullis_requests_total{reason=\"malformed_request\",route=\"-\",status=\"400\"}";
+    assert_eq!(stack.metric(line).await.to_string(), count, "each has its line");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,10 +107,13 @@ async fn no_spelling_of_a_host_slips_past_its_routes() {
         "internal.test.:80",
         "[2001:DB8::0:1]:1",
     ] {
+        let respelt = host.to_ascii_uppercase();
         for request in [
             format!("GET /by-host/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
             format!("GET http://{host}/by-host/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
             format!("GET HTTP://{host}/by-host/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+            format!("GET http://{host}/by-host/x HTTP/1.1\r\nHost: {respelt}\r\nConnection: close\r\n\r\n"),
+            format!("GET http://{respelt}/by-host/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
         ] {
             let answer = raw(stack.address(), request.as_bytes()).await;
             assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("no_credential"), "{host}: {answer}");
@@ -116,7 +132,7 @@ async fn a_server_sees_the_host_that_was_routed() {
         ("127.0.0.1:1", "127.0.0.1:1"),
         ("[0:0::1]", "[::1]"),
     ] {
-        for target in ["/public/x".to_owned(), format!("http://{sent}/public/x")] {
+        for target in ["/public/x", &format!("http://{sent}/public/x"), &format!("HTTP://{expected}/public/x")] {
             let request = format!("GET {target} HTTP/1.1\r\nHost: {sent}\r\nConnection: close\r\n\r\n");
             let answer = raw(stack.address(), request.as_bytes()).await;
             assert!(answer.starts_with("HTTP/1.1 200"), "{target} {sent}: {answer}");

@@ -157,6 +157,7 @@ async fn what_http1_could_read_otherwise_is_not_forwarded() {
         ("a path that ends a line", "RFC 9113 §8.3.1", "reset 1", head(&[(":path", "/public/x\r\nx-user-id:1")], &[])),
         ("a method with a space", "RFC 9113 §8.3.1", "goaway 1", head(&[(":method", "GET /echo/x")], &[])),
         ("a scheme that is none", "RFC 9113 §8.3.1", "reset 1", head(&[(":scheme", "http/x y")], &[])),
+        ("a scheme of something else", "RFC 9110 §4.2", "answered 400", head(&[(":scheme", "ftp")], &[])),
         ("userinfo", "RFC 9113 §8.3.1", "answered 400", head(&[(":authority", "a@gateway.test")], &[])),
         ("another host beside it", "RFC 9113 §8.3.1", "answered 400", head(&[], &[("host", "evil.test")])),
         ("CONNECT", "RFC 9110 §9.3.6", "reset 1", head(&[(":method", "CONNECT")], &[])),

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use bytes::BytesMut;
 use memchr::memchr;
 
 use crate::inbound::{Malformed, host};
@@ -85,7 +86,7 @@ pub(super) struct Head {
 struct RequestLine {
     method: Range<usize>,
     path: Range<usize>,
-    /// The host of a target that is a whole URL (RFC 9112 §3.2.2).
+    /// The host of a target that is a whole URL (RFC 9112 §3.2.2): what stands before the path.
     authority: Option<String>,
 }
 
@@ -113,16 +114,27 @@ impl Head {
         Ok(None)
     }
 
-    /// The method and the path, without the query, as far as they could be read: all visible ASCII.
     /// Whether a body in chunks follows it.
     pub(super) fn is_chunked(&self) -> bool {
         self.chunked
     }
 
+    /// The method and the path, without the query, as far as they could be read: all visible ASCII.
     pub(super) fn method_and_path<'a>(&self, bytes: &'a [u8]) -> Option<(&'a str, &'a str)> {
         let RequestLine { method, path, .. } = self.request.clone()?;
         let text = |range: Range<usize>| std::str::from_utf8(bytes.get(range)?).ok();
         text(method).zip(text(path))
+    }
+
+    /// `bytes` with a target that is a path, and none that is a whole URL: its host is that of the header.
+    pub(super) fn with_path(&self, mut bytes: BytesMut) -> BytesMut {
+        if let Some(RequestLine { method, path, authority: Some(_) }) = &self.request {
+            let rest = bytes.split_off(path.start);
+            bytes.truncate(method.end + 1);
+            bytes.extend_from_slice(if path.is_empty() { b"/" } else { b"" });
+            bytes.extend_from_slice(&rest);
+        }
+        bytes
     }
 
     fn field(&mut self, line: &[u8]) -> Result<(), Malformed> {
@@ -201,12 +213,23 @@ fn request_line(line: &[u8], begins: usize) -> Result<RequestLine, Malformed> {
         );
         return Err(if is_version { Malformed::Version } else { Malformed::Head("it ends with no version of HTTP") });
     }
-    let target_begins = begins + method.len() + 1;
-    let url = std::str::from_utf8(&target[..path]).ok().filter(|target| !target.starts_with('/'));
-    let url = url.and_then(|url| url.split_once("://"));
-    let authority = url.map(|(_, rest)| rest.split('/').next().unwrap_or(rest).to_owned());
-    let path = target_begins..target_begins + path;
-    Ok(RequestLine { method: begins..begins + method.len(), path, authority })
+    let method = begins..begins + method.len();
+    let url = authority(&target[..path])?;
+    let path = url.as_ref().map_or(0, |authority| authority.end)..path;
+    let path = method.end + 1 + path.start..method.end + 1 + path.end;
+    let authority = url.map(|authority| String::from_utf8_lossy(&target[authority]).into_owned());
+    Ok(RequestLine { method, path, authority })
+}
+
+/// Where the host stands in a target without its query, if that is a whole URL and not a path (RFC 9112 §3.2).
+fn authority(target: &[u8]) -> Result<Option<Range<usize>>, Malformed> {
+    if target.starts_with(b"/") || target == b"*" {
+        return Ok(None);
+    }
+    let begins = |scheme: &&[u8]| target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    let begin = [&b"http://"[..], b"https://"].into_iter().find(begins).ok_or(Malformed::Target)?.len();
+    let length = memchr(b'/', &target[begin..]).unwrap_or(target.len() - begin);
+    Ok(Some(begin..begin + length))
 }
 
 /// RFC 9112 §6.2: digits, and nothing else: no sign, no list, nothing that overflows.

@@ -65,6 +65,39 @@ fn a_request_line_has_three_parts_and_one_version() {
 }
 
 #[test]
+fn a_target_that_is_a_url_goes_on_as_its_path() {
+    let goes_on = |line: &str| {
+        let bytes = format!("{line} HTTP/1.1\r\nHost: a.test:80\r\n\r\nbody");
+        let mut head = Head::default();
+        head.read(bytes.as_bytes()).map(|_| head.with_path(BytesMut::from(bytes.as_bytes())))
+    };
+    for (line, expected) in [
+        ("GET /a?b", "GET /a?b"),
+        ("GET //a.test:80/b", "GET //a.test:80/b"),
+        ("GET /http://b.test", "GET /http://b.test"),
+        ("OPTIONS *", "OPTIONS *"),
+        ("GET http://a.test:80/a?b=http://c/d", "GET /a?b=http://c/d"),
+        ("GET https://A.test.:080//a", "GET //a"),
+        ("GET hTTp://a.test:80", "GET /"),
+        ("GET http://a.test:80?b", "GET /?b"),
+        ("GET http://a.test:80/", "GET /"),
+    ] {
+        let expected = format!("{expected} HTTP/1.1\r\nHost: a.test:80\r\n\r\nbody");
+        assert_eq!(goes_on(line), Ok(BytesMut::from(expected.as_bytes())), "{line}");
+    }
+    for line in
+        ["GET http://b.test:80/", "GET http://a.test/", "GET http:///a", "GET http://?a", "GET http://u@a.test:80/"]
+    {
+        assert_eq!(goes_on(line), Err(Malformed::Host), "{line}");
+    }
+    for line in
+        ["GET ftp://a.test:80/", "GET http:/a.test:80/", "GET http:a.test:80", "GET a.test:80", "GET *a", "GET ?a"]
+    {
+        assert_eq!(goes_on(line), Err(Malformed::Target), "{line}");
+    }
+}
+
+#[test]
 fn a_field_is_one_line_with_a_token_before_its_colon() {
     let head = |fields: &str| read(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n").as_bytes());
     assert!(matches!(head("X: a\tb"), Ok(Some(_))));
