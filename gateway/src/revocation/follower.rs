@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::view::View;
 use crate::clock::Timestamp;
-use crate::ids::{Partition, PartitionCount, SessionId};
+use crate::ids::{Partition, PartitionCount, SessionId, Subject};
 use crate::metrics::Metrics;
 use crate::panics;
 use crate::store::feed::{Changes, Cursor, Feed, Gap, MOST_IN_A_PAGE, Next, Revocation};
@@ -162,6 +162,20 @@ impl Follower {
             self.view.apply(sid.partition(), &Revocation::Session { sid, until });
             self.owed.send_modify(|owed| owed.voided += 1);
         }
+    }
+
+    /// Tells the store what is known here of a user who is about to be let in: had it lost their epoch, it would give them
+    /// one that views refuse, and had it lost that they are disabled, let them in.
+    pub async fn remind(
+        &self,
+        subject: &Subject,
+        partition: Partition,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(known) = self.view.user(subject) else { return Ok(()) };
+        // What it answers is not applied: it may be old by the time it is here, and the feed tells everything in order.
+        self.feed.restore(partition, &[known], memory, now).await.map(drop)
     }
 
     /// Waits until the store was told what it is owed, but for no longer than until `end`: then it never hears of it

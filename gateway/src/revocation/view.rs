@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::entries::Entries;
 pub use super::entries::Sizes;
+use super::entries::{Entries, UserEntry};
 use crate::clock::Timestamp;
 use crate::ids::{Jti, Partition, SessionId, Subject};
 use crate::store::feed::Revocation;
@@ -111,6 +111,12 @@ impl View {
             Some(user) if user.disabled && is_fresh => Verdict::Revoked,
             _ => if_nothing_is_known,
         }
+    }
+
+    /// What is known of a user, if their epoch was ever raised as far as is known.
+    pub(super) fn user(&self, subject: &Subject) -> Option<Revocation> {
+        let UserEntry { epoch, disabled, .. } = self.read(of_user(subject)).user(subject)?;
+        Some(Revocation::User { subject: subject.clone(), epoch, disabled })
     }
 
     /// Takes one in; see [`Revocation`]. Any number of times, in any order but for that of one user's epoch.

@@ -97,6 +97,7 @@ macro_rules! store_contract {
             what_the_store_knows_better_is_not_undone
             restoring_enables_nobody
             a_view_merges_and_restores_what_only_it_knows
+            a_store_that_is_reminded_of_a_user_lets_them_in_as_the_view_would
             a_user_who_was_enabled_meanwhile_is_not_kept_out
             what_is_revoked_is_remembered_for_the_longest_that_tokens_live_anywhere
             a_renewal_that_is_answered_again_where_tokens_live_long_counts

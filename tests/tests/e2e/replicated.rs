@@ -278,6 +278,32 @@ async fn a_flushed_redis_is_told_again_what_was_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_logs_in_to_a_flushed_redis_is_let_in_by_views_that_remember_a_logout_everywhere() {
+    let mut stack = stack(Kind::Redis).start().await;
+    let another = stack.another_gateway().await;
+    let (gone, bob) = (stack.login("alice").await, stack.login("bob").await);
+    let gone_there = another.with_access(&gone.access_token());
+    views_are_fresh(&stack, &[&bob, &another.with_access(&bob.access_token())]).await;
+    assert_eq!(gone.logout("all").await.status, 204);
+    until_refused(&gone_there).await;
+    let redis = stack.redis.as_ref().unwrap();
+    // Nobody can follow for a while, so no view hears of the loss and tells Redis again.
+    redis.command(&["ACL", "SETUSER", "default", "-xinfo"]).await.unwrap();
+    redis.flush().await;
+    let mut alice = stack.login_again("alice").await;
+    assert_eq!(status(&alice).await, 200, "by the gateway that let her in");
+    let alice_there = another.with_access(&alice.access_token());
+    assert_eq!(status(&alice_there).await, 200, "and by another one");
+    redis.command(&["ACL", "SETUSER", "default", "+xinfo"]).await.unwrap();
+    let watch = Watch { out: &[&gone, &gone_there], known: &[&alice, &alice_there, &bob] };
+    // Redis counts what it was told for the login, but not what they had read before.
+    let gap = r#"portcullis_revocation_snapshots_total{cause="trimmed"}"#;
+    watch.until("noticed", || async { stack.metric_everywhere(gap).await > 1.5 }).await;
+    views_are_fresh(&stack, &[&alice, &alice_there]).await;
+    assert_eq!(alice.refresh().await.status, 200, "and her session goes on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_lost_a_logout_is_told_of_it_when_it_takes_over() {
     let mut stack = stack(Kind::Redis).impatient().start().await;
     let replica = Redis::start().await;

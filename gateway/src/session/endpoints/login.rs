@@ -105,6 +105,7 @@ impl Endpoints {
             grants,
         };
         self.check_size(&session)?;
+        self.auth.follower.remind(&subject, id.partition(), self.memory(), call.now).await?;
         match self.auth.store.open(session, cap, self.memory()).await? {
             Opening::Opened { session, evicted } => {
                 if evicted > 0 {

@@ -236,6 +236,28 @@ pub(crate) async fn a_view_merges_and_restores_what_only_it_knows(store: Shared)
     }
 }
 
+pub(crate) async fn a_store_that_is_reminded_of_a_user_lets_them_in_as_the_view_would(store: Shared) {
+    let (alice, bob, carol) = (subject("alice"), subject("bob"), subject("carol"));
+    // What a gateway was told before the store lost it.
+    let remembering = follower(&store);
+    let epoch = u64::try_from(NOW.as_micros()).unwrap();
+    remembering.view().apply(here(&store), &Revocation::User { subject: alice.clone(), epoch, disabled: false });
+    remembering.view().apply(here(&store), &Revocation::User { subject: bob.clone(), epoch, disabled: true });
+    for user in [&alice, &bob, &carol] {
+        remembering.remind(user, here(&store), MEMORY, NOW).await.unwrap();
+    }
+    let of_alice = opened(&*store, &alice, NOW).await;
+    assert_eq!(of_alice.epoch, epoch);
+    assert_eq!(remembering.view().verdict(&stand_of(&check_of(&of_alice)), NOW), Verdict::Unknown);
+    assert!(!stands(&store, &Check { epoch: epoch - 1, ..check_of(&of_alice) }, secs(1)).await, "nothing of before");
+    assert_eq!(store.open(session(&*store, &bob, NOW), None, MEMORY).await.unwrap(), Opening::Disabled);
+    assert_eq!(opened(&*store, &carol, NOW).await.epoch, 0, "of whom nothing is known");
+
+    let knowing = follower(&store);
+    knowing.follow(MEMORY, NOW).await.unwrap();
+    assert_eq!(knowing.view().verdict(&stand_of(&check_of(&of_alice)), NOW), Verdict::Stands, "everybody hears of it");
+}
+
 pub(crate) async fn a_user_who_was_enabled_meanwhile_is_not_kept_out(store: Shared) {
     let alice = subject("alice");
     store.set_disabled(&alice, true, MEMORY, NOW).await.unwrap();
