@@ -147,10 +147,25 @@ impl Authenticator {
         standing.map(|()| Caller::Known(Arc::clone(verified.known())))
     }
 
-    /// The session that a token in `Authorization` is of, if the token holds; whether it still stands is not asked.
-    pub fn session_named(&self, request: &Inbound<'_>, now: Timestamp) -> Option<SessionId> {
-        let Ok(Credential::Bearer(token)) = credential::read(request.headers, None) else { return None };
-        self.verify(token, request.client, now).ok().map(|verified| verified.known().sid)
+    /// Whom the access token that `request` brings names, if it holds; whether it still stands is not asked.
+    pub fn named(&self, route: &Route, request: &Inbound<'_>, now: Timestamp) -> Option<Arc<Known>> {
+        let cookies = self.cookies.as_deref().filter(|_| route.cookies);
+        let token = match credential::read(request.headers, cookies).ok()? {
+            Credential::Bearer(token) => token,
+            Credential::Cookies(held) => held.access?,
+            Credential::None => return None,
+        };
+        self.verify(token, request.client, now).ok().map(|verified| Arc::clone(verified.known()))
+    }
+
+    /// The session that the tokens of `request` are of: an access token as above, or else a refresh token in a cookie.
+    pub fn session_named(&self, route: &Route, request: &Inbound<'_>, now: Timestamp) -> Option<SessionId> {
+        let of_refresh = || {
+            let cookies = self.cookies.as_deref().filter(|_| route.cookies)?;
+            let Ok(Credential::Cookies(held)) = credential::read(request.headers, Some(cookies)) else { return None };
+            Some(self.keyring.current().ok()?.refresh.read(held.refresh?)?.sid)
+        };
+        self.named(route, request, now).map(|known| known.sid).or_else(of_refresh)
     }
 
     /// What `token` says, if it holds.

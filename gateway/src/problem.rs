@@ -16,7 +16,7 @@ use crate::session::Cause;
 
 mod denied;
 
-pub use denied::Denied;
+pub use denied::{Denied, Held};
 
 /// What the caller sees of a refusal.
 #[derive(Debug)]
@@ -146,6 +146,9 @@ impl From<&Denied> for Problem {
             Denied::Store(_) => {
                 problem(S::SERVICE_UNAVAILABLE, "Try again shortly", SHORTLY_DETAIL).retry_after(SHORTLY)
             }
+            Denied::HeldHere { what, cause: _ } => {
+                problem(S::SERVICE_UNAVAILABLE, "Signed out here, not everywhere yet", held(*what)).retry_after(SHORTLY)
+            }
             Denied::LoginUnavailable(_) => {
                 problem(S::SERVICE_UNAVAILABLE, "Sign-in is unavailable", "Try again shortly.").retry_after(SHORTLY)
             }
@@ -195,6 +198,13 @@ fn malformed(why: Malformed) -> StatusCode {
         | Malformed::SeveralCredentials
         | Malformed::Cookie
         | Malformed::Credential => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn held(what: Held) -> &'static str {
+    match what {
+        Held::Session => "This session is refused here, elsewhere not yet; no other one was ended. Try again shortly.",
+        Held::User => "All your sessions are refused here, elsewhere not yet. Try again shortly.",
     }
 }
 

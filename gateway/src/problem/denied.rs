@@ -132,6 +132,14 @@ pub enum Denied {
     /// The store gave no answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store gave no answer to a logout. Until it was told, this gateway alone refuses what is held.
+    #[error("{cause}; it holds on this gateway")]
+    HeldHere {
+        /// What it refuses.
+        what: Held,
+        /// Why it is alone.
+        cause: StoreError,
+    },
     /// The login upstream can't be reached, or is overloaded.
     #[error("the login upstream is unavailable: {0}")]
     LoginUnavailable(String),
@@ -159,6 +167,15 @@ pub enum Denied {
     /// A fault of our own.
     #[error("internal: {0}")]
     Internal(&'static str),
+}
+
+/// What a gateway refuses by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The tokens of one session.
+    Session,
+    /// All tokens of a user that were issued before.
+    User,
 }
 
 impl Denied {
@@ -196,7 +213,7 @@ impl Denied {
             Self::NoAdminToken => "admin_token_missing",
             Self::BadAdminToken => "admin_token_invalid",
             Self::BadId(_) => "bad_id",
-            Self::Store(_) => "store_unavailable",
+            Self::Store(_) | Self::HeldHere { .. } => "store_unavailable",
             Self::LoginUnavailable(_) => "login_unavailable",
             Self::LoginTimeout => "login_timeout",
             Self::LoginUnusable(_) => "login_unusable",

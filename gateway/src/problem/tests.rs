@@ -62,6 +62,8 @@ fn all() -> Vec<Denied> {
         Denied::BadAdminToken,
         Denied::BadId(IdError::Empty),
         Denied::Store(StoreError::Unavailable(cause())),
+        Denied::HeldHere { what: Held::Session, cause: StoreError::Unavailable(cause()) },
+        Denied::HeldHere { what: Held::User, cause: StoreError::Unavailable(cause()) },
         Denied::LoginUnavailable(cause()),
         Denied::LoginTimeout,
         Denied::LoginUnusable(cause()),
@@ -126,6 +128,8 @@ fn each_refusal_has_its_face() {
     401 admin_token_missing Bearer
     401 admin_token_invalid Bearer error="invalid_token"
     400 bad_id
+    503 store_unavailable 1
+    503 store_unavailable 1
     503 store_unavailable 1
     503 login_unavailable 1
     504 login_timeout

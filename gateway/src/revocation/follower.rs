@@ -9,16 +9,20 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, watch};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::view::View;
 use crate::clock::Timestamp;
-use crate::ids::{Partition, PartitionCount, SessionId, Subject};
+use crate::ids::{Partition, PartitionCount};
 use crate::metrics::Metrics;
 use crate::panics;
-use crate::store::feed::{Changes, Cursor, Feed, Gap, MOST_IN_A_PAGE, Next, Revocation};
+use crate::store::feed::{Changes, Cursor, Feed, Gap, MOST_IN_A_PAGE, Next};
 use crate::store::{Memory, StoreError};
+
+mod owed;
+
+use owed::Owed;
 
 /// How often changes are asked for.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -61,19 +65,6 @@ enum Trail {
     Cold(Cause),
 }
 
-/// How many sessions were voided without the store, and how many of these it was told of since.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Owed {
-    voided: u64,
-    told: u64,
-}
-
-impl Owed {
-    fn is_settled(&self) -> bool {
-        self.told == self.voided
-    }
-}
-
 /// Keeps a view up to date.
 pub struct Follower {
     feed: Arc<dyn Feed>,
@@ -109,7 +100,7 @@ impl Follower {
     pub async fn run(&self, terms: impl Fn() -> (Memory, Timestamp)) {
         loop {
             // What is owed is told, whatever became of the mode.
-            let pause = if self.view.max_staleness().is_some() || !self.owed.borrow().is_settled() {
+            let pause = if self.view.max_staleness().is_some() || self.owes() {
                 let (memory, now) = terms();
                 let followed = self.follow(memory, now).await;
                 let pause = if followed.is_ok() { PERIOD } else { PAUSE };
@@ -153,39 +144,6 @@ impl Follower {
             self.owed.send_modify(|all| all.told = owed.voided);
         }
         Ok(())
-    }
-
-    /// Has this gateway refuse a session until then, if it has a view. The store, which could not be told, will be as
-    /// soon as it can be.
-    pub fn void(&self, sid: SessionId, until: Timestamp) {
-        if self.view.max_staleness().is_some() {
-            self.view.apply(sid.partition(), &Revocation::Session { sid, until });
-            self.owed.send_modify(|owed| owed.voided += 1);
-        }
-    }
-
-    /// Tells the store what is known here of a user who is about to be let in: had it lost their epoch, it would give them
-    /// one that views refuse, and had it lost that they are disabled, let them in.
-    pub async fn remind(
-        &self,
-        subject: &Subject,
-        partition: Partition,
-        memory: Memory,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let Some(known) = self.view.user(subject) else { return Ok(()) };
-        // What it answers is not applied: it may be old by the time it is here, and the feed tells everything in order.
-        self.feed.restore(partition, &[known], memory, now).await.map(drop)
-    }
-
-    /// Waits until the store was told what it is owed, but for no longer than until `end`: then it never hears of it
-    /// from here.
-    pub async fn settle(&self, end: tokio::time::Instant) {
-        let mut owed = self.owed.subscribe();
-        if timeout_at(end, owed.wait_for(Owed::is_settled)).await.is_err() {
-            let Owed { voided, told } = *self.owed.borrow();
-            warn!(target: "error", logouts = voided - told, "the store was never told of logouts that it could not take");
-        }
     }
 
     /// Forgets everything, since nobody keeps it up to date any more.

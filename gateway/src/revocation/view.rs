@@ -19,6 +19,10 @@ use crate::store::feed::Revocation;
 use crate::store::measured::Witness;
 use crate::store::{Memory, Stand};
 
+mod copied;
+
+use copied::Copied;
+
 /// More than threads that look up at once.
 const SHARDS: usize = 64;
 /// How long whoever revoked something waits for it to be known here.
@@ -100,7 +104,7 @@ impl View {
         let Stand { subject, sid, jti, epoch } = stand;
         let listed =
             self.read(of_token(jti)).lists_token(jti, now) || self.read(of_session(sid)).lists_session(sid, now);
-        let user = self.read(of_user(subject)).user(subject);
+        let user = self.user(subject);
         if self.max_staleness().is_none() {
             return Verdict::Unknown; // It went out of use, and was emptied perhaps, while it was read.
         }
@@ -114,9 +118,8 @@ impl View {
     }
 
     /// What is known of a user, if their epoch was ever raised as far as is known.
-    pub(super) fn user(&self, subject: &Subject) -> Option<Revocation> {
-        let UserEntry { epoch, disabled, .. } = self.read(of_user(subject)).user(subject)?;
-        Some(Revocation::User { subject: subject.clone(), epoch, disabled })
+    pub(super) fn user(&self, subject: &Subject) -> Option<UserEntry> {
+        self.read(of_user(subject)).user(subject)
     }
 
     /// Takes one in; see [`Revocation`]. Any number of times, in any order but for that of one user's epoch.
@@ -133,7 +136,7 @@ impl View {
             }
             copy
         };
-        Copied((0..SHARDS).map(copy).collect())
+        Copied::of((0..SHARDS).map(copy).collect())
     }
 
     /// Has it forget nothing sooner than tokens of such a life end.
@@ -253,28 +256,6 @@ impl Witness for View {
         if timeout(PATIENCE, self.knows(since)).await.is_err() {
             self.doubt(since);
         }
-    }
-}
-
-/// What a view knew of a partition, in shards like its own: one large table would be made anew again and again.
-pub(super) struct Copied(Vec<Entries>);
-
-impl Copied {
-    /// Forgets one that somebody else knows as well.
-    pub(super) fn strike(&mut self, theirs: &Revocation) {
-        self.0[of(theirs)].strike(theirs);
-    }
-
-    /// What is left of `partition`, as far as it still matters, in parts of at most so many.
-    pub(super) fn into_parts(
-        self,
-        most: usize,
-        partition: Partition,
-        now: Timestamp,
-    ) -> impl Iterator<Item = Vec<Revocation>> {
-        let left = move |entries: Entries| entries.of(partition, now).collect::<Vec<_>>();
-        let mut left = self.0.into_iter().flat_map(left);
-        std::iter::from_fn(move || Some(left.by_ref().take(most).collect::<Vec<_>>()).filter(|part| !part.is_empty()))
     }
 }
 

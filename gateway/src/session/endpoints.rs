@@ -22,12 +22,14 @@ use crate::outgoing::Outgoing;
 use crate::policy::{Known, Permit};
 use crate::problem::Denied;
 use crate::reply::{self, Reply};
-use crate::routing::Endpoint;
+use crate::routing::{Endpoint, Route, Target};
 use crate::store::{Ending, Memory};
 
 mod login;
 mod logout;
 mod pages;
+
+use logout::Leaving;
 
 pub use login::LoginService;
 pub use pages::PageService;
@@ -91,6 +93,19 @@ impl Endpoints {
             Endpoint::SessionsPage => self.sessions_page(&call).await,
             Endpoint::ChangeSessions => self.change_sessions(&mut call).await,
             Endpoint::Jwks => Ok(reply::json(StatusCode::OK, &self.auth.keyring.current()?.jwks())),
+        }
+    }
+
+    /// What it means that a call was refused before it was served. Who ends the session whose tokens they bring, while nobody
+    /// can tell whether these still stand, is refused by this gateway from then on, as after a logout.
+    pub fn turned_away(&self, why: Denied, route: &Route, request: &Inbound<'_>, now: Timestamp) -> Denied {
+        let (Target::Endpoint(Endpoint::EndSession), Denied::Store(_)) = (&route.target, &why) else { return why };
+        let own = self.auth.session_named(route, request, now);
+        match session_in(route, request.path) {
+            Some(sid) if own == Some(sid) => {
+                self.void_here(why, Leaving { scope: logout::Scope::This, sid, subject: None }, now)
+            }
+            _ => why,
         }
     }
 
@@ -163,9 +178,7 @@ impl Endpoints {
 
     async fn end_session(&self, call: &mut Call<'_>) -> Result<Reply, Denied> {
         let known = call.known()?;
-        let mut sid = None;
-        call.permit.route().path.capture(call.request.path, |_, value| sid = SessionId::parse(value).ok());
-        let sid = sid.ok_or(Denied::NoSuchSession)?;
+        let sid = session_in(call.permit.route(), call.request.path).ok_or(Denied::NoSuchSession)?;
         if self.end_one(known, sid, call).await? {
             Ok(reply::empty(StatusCode::NO_CONTENT))
         } else {
@@ -176,7 +189,13 @@ impl Endpoints {
     /// Ends one of a user's sessions: whether there was one.
     async fn end_one(&self, known: &Known, sid: SessionId, call: &mut Call<'_>) -> Result<bool, Denied> {
         let ending = Ending::This(sid);
-        let ended = self.auth.store.end(&known.subject, ending, Cause::LoggedOut, self.memory(), call.now).await?;
+        let ended = self.auth.store.end(&known.subject, ending, Cause::LoggedOut, self.memory(), call.now).await;
+        let ended = ended.map_err(|unknown| match unknown.into() {
+            why if sid == known.sid => {
+                self.void_here(why, Leaving { scope: logout::Scope::This, sid, subject: None }, call.now)
+            }
+            why => why, // Nobody but the store knows whether it is theirs.
+        })?;
         if ended > 0 {
             self.auth.metrics.sessions_ended("one", ended);
             info!(target: "auth", subject = %known.subject, session = %sid, "session ended");
@@ -186,6 +205,13 @@ impl Endpoints {
         }
         Ok(ended > 0)
     }
+}
+
+/// The session that the path names.
+fn session_in(route: &Route, path: &str) -> Option<SessionId> {
+    let mut sid = None;
+    route.path.capture(path, |_, value| sid = SessionId::parse(value).ok());
+    sid
 }
 
 /// The answer to "who am I".

@@ -381,6 +381,7 @@ async fn a_logout_while_redis_is_gone_holds_here_and_everywhere_when_it_is_back(
     assert_eq!(carol.post("/auth/logout", &by_refresh_token).await.reason(), "store_unavailable");
     for client in [&alice, &carol] {
         assert_eq!(client.get("/echo/x").await.reason(), "token_revoked", "but here");
+        assert_eq!(client.logout("this").await.problem(), HELD_HERE, "asked again, the same");
     }
     eventually("the view is too old", || async { status(&dave).await == 503 }).await;
     assert_eq!(dave.logout("this").await.reason(), "store_unavailable");
@@ -394,6 +395,108 @@ async fn a_logout_while_redis_is_gone_holds_here_and_everywhere_when_it_is_back(
         assert_eq!(third.with_access(&client.access_token()).get("/echo/x").await.reason(), "token_revoked");
         assert_eq!(client.refresh_with(&client.refresh_token()).await.reason(), "refresh_ended");
     }
+}
+
+/// What somebody is told whose logout this gateway alone knows.
+const HELD_HERE: &str = "503 store_unavailable: Signed out here, not everywhere yet";
+
+async fn own_session(client: &Client) -> String {
+    let sid = client.get("/auth/me").await.json()["sid"].as_str().unwrap().to_owned();
+    format!("/auth/sessions/{sid}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ends_their_own_session_while_redis_is_gone_is_out_here_and_everywhere_when_it_is_back() {
+    let mut stack = stack(Kind::Redis).impatient().start().await;
+    let (alice, bob, dave) = (stack.login("alice").await, stack.login("bob").await, stack.login("dave").await);
+    let (alices, daves) = (own_session(&alice).await, own_session(&dave).await);
+    views_are_fresh(&stack, &[&bob]).await;
+    stack.redis.as_ref().unwrap().stall();
+    assert_eq!(alice.delete(&alices).await.problem(), HELD_HERE);
+    assert_eq!(alice.get("/echo/x").await.reason(), "token_revoked", "it is known here");
+    eventually("the view is too old", || async { status(&dave).await == 503 }).await;
+    assert_eq!(dave.delete(&daves).await.problem(), HELD_HERE, "though nobody can tell whether it may");
+    assert_eq!(dave.get("/echo/x").await.reason(), "token_revoked");
+    stack.redis.as_ref().unwrap().resume();
+    let owed = r#"portcullis_revocation_snapshots_total{cause="owed"}"#;
+    let watch = Watch { out: &[&alice, &dave], known: &[&bob] };
+    watch.until("told", || async { stack.metric(owed).await > 0.5 }).await;
+    let third = stack.another_gateway().await;
+    for client in [&alice, &dave] {
+        assert_eq!(third.with_access(&client.access_token()).get("/echo/x").await.reason(), "token_revoked");
+        assert_eq!(client.refresh_with(&client.refresh_token()).await.reason(), "refresh_ended");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ends_another_session_while_redis_is_gone_is_told_that_nothing_was_done_and_nothing_is() {
+    let stack = stack(Kind::Redis).impatient().start().await;
+    let (mut phone, mut laptop) = (stack.login("alice").await, stack.login_again("alice").await);
+    let bob = stack.login("bob").await;
+    let (laptops, bobs) = (own_session(&laptop).await, own_session(&bob).await);
+    views_are_fresh(&stack, &[&phone]).await;
+    stack.redis.as_ref().unwrap().stall();
+    let refuse = async || {
+        for path in [&laptops, &bobs] {
+            let answer = phone.delete(path).await;
+            assert_eq!(answer.problem(), "503 store_unavailable: Try again shortly");
+            assert_eq!(answer.header("retry-after"), "1");
+        }
+        let others = phone.logout("others").await;
+        assert_eq!(others.problem(), "503 store_unavailable: Try again shortly", "which they are nobody knows");
+    };
+    refuse().await;
+    let watch = Watch { out: &[], known: &[&phone, &laptop, &bob] };
+    watch.until("the view is too old", || async { status(&phone).await == 503 }).await;
+    refuse().await;
+    stack.redis.as_ref().unwrap().resume();
+    watch.until("Redis is back", || async { status(&phone).await == 200 }).await;
+    views_are_fresh(&stack, &[&phone, &laptop, &bob]).await;
+    watch.until("all stand", || async { status(&laptop).await == 200 && status(&bob).await == 200 }).await;
+    assert_eq!(phone.get("/auth/sessions").await.json()["items"].as_array().unwrap().len(), 2);
+    for client in [&mut phone, &mut laptop] {
+        assert_eq!(client.refresh().await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_everywhere_while_redis_is_gone_holds_here_and_everywhere_when_it_is_back() {
+    let mut stack = stack(Kind::Redis).impatient().start().await;
+    let (alice, alices_laptop) = (stack.login("alice").await, stack.login_again("alice").await);
+    let (carol, carols_laptop) = (stack.login("carol").await, stack.login_again("carol").await);
+    let (dave, daves_laptop) = (stack.login("dave").await, stack.login_again("dave").await);
+    let (erin, erins_laptop) = (stack.login("erin").await, stack.login_again("erin").await);
+    views_are_fresh(&stack, &[&daves_laptop]).await;
+    stack.redis.as_ref().unwrap().stall();
+    let told = alice.logout("all").await;
+    assert_eq!(told.problem(), HELD_HERE);
+    assert_eq!(told.detail(), "All your sessions are refused here, elsewhere not yet. Try again shortly.");
+    let all = "/auth/logout?scope=all";
+    let with_both = erin.post(all, &json!({ "refresh_token": erin.refresh_token() })).await;
+    assert_eq!(with_both.detail(), told.detail());
+    let with_anothers = daves_laptop.post(all, &json!({ "refresh_token": dave.refresh_token() })).await;
+    let alone = dave.signed_out().post(all, &json!({ "refresh_token": dave.refresh_token() })).await;
+    let told = [with_anothers, alone].map(|told| (told.problem(), told.detail()));
+    let detail = "This session is refused here, elsewhere not yet; no other one was ended. Try again shortly.";
+    assert_eq!(told, [(); 2].map(|()| (HELD_HERE.to_owned(), detail.to_owned())), "whose it is nobody knows");
+    for client in [&alice, &alices_laptop, &erin, &erins_laptop, &dave] {
+        assert_eq!(client.get("/echo/x").await.reason(), "token_revoked");
+    }
+    eventually("the view is too old", || async { status(&daves_laptop).await == 503 }).await;
+    assert_eq!(carol.logout("all").await.problem(), HELD_HERE, "though nobody can tell whether it may");
+    stack.redis.as_ref().unwrap().resume();
+    let owed = r#"portcullis_revocation_snapshots_total{cause="owed"}"#;
+    let out = [&alice, &alices_laptop, &carol, &carols_laptop, &erin, &erins_laptop, &dave];
+    let watch = Watch { out: &out, known: &[&daves_laptop] };
+    watch.until("told", || async { stack.metric(owed).await > 0.5 }).await;
+    let third = stack.another_gateway().await;
+    for client in out {
+        assert_eq!(third.with_access(&client.access_token()).get("/echo/x").await.reason(), "token_revoked");
+        assert_eq!(client.refresh_with(&client.refresh_token()).await.reason(), "refresh_ended");
+    }
+    let back = stack.login_again("alice").await;
+    assert_eq!(status(&third.with_access(&back.access_token())).await, 200, "who logs in again is let in");
+    assert_eq!(back.get("/auth/sessions").await.json()["items"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::ids::{Jti, Subject};
+use crate::ids::{Jti, SessionId, Subject};
 use crate::revocation::view::Verdict;
 use crate::store::Stand;
-use crate::store::feed::{Page, Place};
+use crate::store::feed::{Page, Place, Revocation};
 use crate::store::measured::Witness as _;
 
 const NOON: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -50,6 +50,20 @@ fn what_the_store_could_not_be_told_it_is_told_though_the_view_has_gone_out_of_u
         }
     });
     assert_eq!(history.world().primary.listed.len(), 1);
+}
+
+#[test]
+fn a_user_who_left_everywhere_is_of_a_later_epoch_than_any_that_is_known_by_whatever_clock() {
+    let (history, alice) = (History::new(), subject(1));
+    let (follower, here) = (&history.gateways[0], Partition::of(&alice, PartitionCount::ONE));
+    let ahead = u64::try_from(NOON.after(Duration::from_mins(5)).as_micros()).unwrap();
+    for (known, expected) in [(ahead - 1, ahead), (ahead + 9, ahead + 10)] {
+        follower.view().apply(here, &Revocation::User { subject: alice.clone(), epoch: known, disabled: false });
+        assert!(follower.void_all_of(&alice, here, NOON));
+        assert_eq!(follower.view().user(&alice).unwrap().epoch, expected);
+    }
+    follower.view().set_max_staleness(None);
+    assert!(!follower.void_all_of(&alice, here, NOON), "where no view is in use nothing is held");
 }
 
 /// A feed that has nothing to tell, and does something when it is asked for changes.
@@ -301,6 +315,8 @@ enum Step {
     Cut(usize, bool),
     /// Loses a gateway's logout on its way to the store.
     Void(usize, u8),
+    /// The same of a user.
+    VoidAll(usize, u8),
     Replicate,
     FailOver,
     Restart,
@@ -321,6 +337,7 @@ fn step() -> impl Strategy<Value = Step> {
         9 => gateway.clone().prop_map(Step::Follow),
         3 => (gateway.clone(), any::<bool>()).prop_map(|(gateway, is_cut)| Step::Cut(gateway, is_cut)),
         1 => (gateway.clone(), 0_u8..5).prop_map(|(gateway, session)| Step::Void(gateway, session)),
+        1 => (gateway.clone(), 0_u8..3).prop_map(|(gateway, user)| Step::VoidAll(gateway, user)),
         2 => Just(Step::Replicate),
         2 => Just(Step::FailOver),
         1 => Just(Step::Restart),
@@ -410,8 +427,17 @@ impl History {
                 let revocation = self.session(number, 600);
                 self.note(&revocation);
                 let Revocation::Session { sid, until } = revocation else { return };
-                self.gateways[gateway].void(sid, until);
+                assert!(self.gateways[gateway].void(sid, until));
                 self.remember(gateway, &Revocation::Session { sid, until });
+            }
+            Step::VoidAll(gateway, number) => {
+                let (subject, now) = (subject(number), self.now());
+                let follower = &self.gateways[gateway];
+                assert!(follower.void_all_of(&subject, Partition::of(&subject, PartitionCount::ONE), now));
+                let epoch = follower.view().user(&subject).unwrap().epoch;
+                let revocation = Revocation::User { subject, epoch, disabled: false };
+                self.note(&revocation);
+                self.remember(gateway, &revocation);
             }
             Step::Sweep(gateway) => self.gateways[gateway].view().sweep(MEMORY.access_life, self.now()),
             _ => self.happen(step),

@@ -13,11 +13,11 @@ use crate::clock::Timestamp;
 use crate::csrf;
 use crate::ids::{SessionId, Subject};
 use crate::policy::{Caller, Known};
-use crate::problem::Denied;
+use crate::problem::{Denied, Held};
 use crate::reply::{self, Reply};
 use crate::session::Cause;
 use crate::session::fields::Fields;
-use crate::store::Ending;
+use crate::store::{Ending, StoreError};
 
 /// Which sessions end: `?scope=`.
 #[derive(Clone, Copy)]
@@ -54,6 +54,14 @@ impl Scope {
             Self::All => "all",
         }
     }
+}
+
+/// What a logout is to end, as far as that is known.
+#[derive(Clone, Copy)]
+pub(super) struct Leaving<'a> {
+    pub(super) scope: Scope,
+    pub(super) sid: SessionId,
+    pub(super) subject: Option<&'a Subject>,
 }
 
 /// Who logs out.
@@ -94,19 +102,29 @@ impl Endpoints {
         };
         let ending = scope.ending(sid);
         let ended = self.auth.store.end(subject, ending, Cause::LoggedOut, self.memory(), now).await;
-        let ended = ended.inspect_err(|_| self.void_here(scope, sid, now))?;
+        let leaving = Leaving { scope, sid, subject: Some(subject) };
+        let ended = ended.map_err(|unknown| self.void_here(unknown.into(), leaving, now))?;
         self.void_presented(scope, leaver, now).await?;
         self.auth.metrics.sessions_ended(scope.name(), ended);
         info!(target: "auth", %subject, session = %sid, scope = scope.name(), ended, "logged out");
         Ok(())
     }
 
-    /// Has this gateway refuse the session, for [`Scope::This`], though the store could not be told. It will be when it
-    /// can be: whoever hears of a 503 tries again, but may not get to it.
-    fn void_here(&self, scope: Scope, sid: SessionId, now: Timestamp) {
-        if let Scope::This = scope {
-            self.auth.follower.void(sid, now.after(self.memory().access_life));
+    /// Has this gateway refuse what was to end, as far as it can tell what that is, though the store could not be told. It
+    /// will be when it can be: whoever hears of a 503 tries again, but may not get to it.
+    pub(super) fn void_here(&self, why: Denied, leaving: Leaving<'_>, now: Timestamp) -> Denied {
+        let Denied::Store(cause) = why else { return why };
+        let Leaving { scope, sid, subject } = leaving;
+        let (follower, until) = (&self.auth.follower, now.after(self.memory().access_life));
+        // Which sessions are the others, only the store knows.
+        if matches!(scope, Scope::Others) || !follower.void(sid, until) {
+            return Denied::Store(cause);
         }
+        let what = match (scope, subject) {
+            (Scope::All, Some(subject)) if follower.void_all_of(subject, sid.partition(), now) => Held::User,
+            _ => Held::Session,
+        };
+        Denied::HeldHere { what, cause }
     }
 
     /// Blacklists the access token that was presented, for [`Scope::This`]: it may outlive its session, which
@@ -127,7 +145,7 @@ impl Endpoints {
         call: &mut Call<'_>,
     ) -> Result<Option<Leaver>, Denied> {
         let by_refresh = match self.refresh_token(fields, call)? {
-            Some((raw, _)) => self.holder(scope, raw, call.now).await,
+            Some((raw, _)) => self.holder(scope, raw, call).await,
             None => Err(Denied::NoCredential),
         };
         let denied = match by_refresh {
@@ -140,10 +158,10 @@ impl Endpoints {
         let denied = match self.auth.caller(call.permit.route(), &call.request, call.now, call.outgoing).await {
             Ok(Caller::Known(known)) => return Ok(Some(Leaver::Known(known))),
             Err(why) if !why.is_dead_credential() => {
-                if let (Denied::Store(_), Some(sid)) = (&why, self.auth.session_named(&call.request, call.now)) {
-                    self.void_here(scope, sid, call.now);
-                }
-                return Err(why);
+                let known = self.auth.named(call.permit.route(), &call.request, call.now);
+                let Some(known) = known else { return Err(why) };
+                let leaving = Leaving { scope, sid: known.sid, subject: Some(&known.subject) };
+                return Err(self.void_here(why, leaving, call.now));
             }
             Err(why) if matches!(denied, Denied::NoCredential) => why,
             Err(_) | Ok(Caller::Anonymous) => denied,
@@ -151,15 +169,30 @@ impl Endpoints {
         // Ending what has ended is no error, and a browser that wants to be signed out is; but nobody is told
         // that other sessions were ended when they were not.
         let over = denied.ends_session() || (by_cookie && denied.is_dead_credential());
-        if matches!(scope, Scope::This) && over { Ok(None) } else { Err(denied) }
+        match scope {
+            // It may be over because it was held here before, and the others are still to be told.
+            Scope::This if over && self.auth.follower.owes() => {
+                let cause = StoreError::Unavailable("it was not told of all logouts yet".to_owned());
+                Err(Denied::HeldHere { what: Held::Session, cause })
+            }
+            Scope::This if over => Ok(None),
+            Scope::This | Scope::Others | Scope::All => Err(denied),
+        }
     }
 
     /// Who holds a refresh token.
-    async fn holder(&self, scope: Scope, raw: &str, now: Timestamp) -> Result<Leaver, Denied> {
+    async fn holder(&self, scope: Scope, raw: &str, call: &Call<'_>) -> Result<Leaver, Denied> {
+        let now = call.now;
         let presented = self.auth.keyring.current()?.refresh.read(raw).ok_or(Denied::RefreshInvalid)?;
         let session = self.auth.store.session(presented.sid, now).await;
-        // It is one of ours, and ends the session that it names whether that still goes by it or not.
-        let session = session.inspect_err(|_| self.void_here(scope, presented.sid, now))?;
+        // It is one of ours, and ends the session that it names whether that still goes by it or not. Whose that is, an
+        // access token may tell.
+        let session = session.map_err(|unknown| {
+            let sid = presented.sid;
+            let known = self.auth.named(call.permit.route(), &call.request, now).filter(|known| known.sid == sid);
+            let subject = known.as_deref().map(|known| &known.subject);
+            self.void_here(unknown.into(), Leaving { scope, sid, subject }, now)
+        })?;
         let session = session.ok_or(Denied::RefreshEnded(Cause::Expired))?;
         // Whoever found an old token may end the session that it belongs to, as reuse would, but no other.
         let holds = session.is_held_with(&presented, &self.auth.tokens.lifetimes, now);

@@ -134,6 +134,9 @@ async fn restore_user(
     let disabled = disabled || is_disabled; // Whoever disabled them since is not undone.
     let cause = cause.unwrap_or(if disabled { Cause::Disabled } else { Cause::Revoked });
     sessions::set_epoch(tx, &subject, epoch, cause).await?;
+    for session in sessions::live(tx, &subject, now).await?.iter().filter(|session| session.epoch < epoch) {
+        sessions::forget(tx, session.id, cause, session.expires_at).await?; // It is neither listed nor counted any more.
+    }
     sessions::set_disabled(tx, &subject, disabled, memory, now).await?;
     Ok(Revocation::User { subject, epoch, disabled })
 }

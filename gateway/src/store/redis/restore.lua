@@ -14,6 +14,17 @@ local function matters_until(epoch, disabled)
     return disabled == '1' and math.huge or tonumber(epoch) + life
 end
 
+-- Sessions of before an epoch are void: they are neither listed nor counted any more.
+local function end_older(sub, epoch, cause)
+    local sessions = base .. ':sessions:' .. sub
+    local all = redis.call('ZRANGE', sessions, 0, -1, 'WITHSCORES')
+    for i = 1, #all, 2 do
+        if tonumber(redis.call('HGET', base .. ':session:' .. all[i], 'epoch') or '0') < epoch then
+            forget(all[i], sessions, cause, now, tonumber(all[i + 1]))
+        end
+    end
+end
+
 local function restore_user(sub, epoch, disabled)
     local key = base .. ':user:' .. sub
     local state = redis.call('HMGET', key, 'epoch', 'disabled', 'cause')
@@ -28,8 +39,9 @@ local function restore_user(sub, epoch, disabled)
     end
     disabled = is_disabled == '1' and '1' or disabled -- whoever disabled them since is not undone
     list_user(sub, epoch, disabled, matters_until(epoch, disabled))
-    redis.call('HSET', key, 'epoch', epoch, 'disabled', disabled,
-        'cause', state[3] or (disabled == '1' and 'disabled' or 'revoked'))
+    local cause = state[3] or (disabled == '1' and 'disabled' or 'revoked')
+    redis.call('HSET', key, 'epoch', epoch, 'disabled', disabled, 'cause', cause)
+    end_older(sub, tonumber(epoch), cause)
     return epoch, disabled
 end
 

@@ -179,6 +179,7 @@ pub(crate) async fn a_store_is_told_what_it_lost_and_tells_everybody(store: Shar
     assert_eq!(store.session(came_back.id, NOW).await.unwrap(), None, "it can't be renewed either");
     assert_eq!(store.sessions(&alice, NOW).await.unwrap(), [untouched]);
     assert!(store.user(&carol).await.unwrap().disabled);
+    assert_eq!(store.sessions(&bob, NOW).await.unwrap(), [], "what is void is not listed");
     let rotation = store.rotate(&token(of_bob.id, 0), None, &LIFETIMES, MEMORY, NOW).await.unwrap();
     assert_eq!(rotation, Rotation::Ended(Cause::Revoked));
 

@@ -1,0 +1,83 @@
+//! What a gateway tells the store by itself: what it refuses though the store could not be told, as soon as that can be,
+//! and what it knows of a user who is about to be let in. It relies on the follower to have the store told with the next
+//! snapshot. It never ends what it can't name.
+
+use tokio::time::timeout_at;
+use tracing::warn;
+
+use super::Follower;
+use crate::clock::Timestamp;
+use crate::ids::{Partition, SessionId, Subject};
+use crate::revocation::entries::UserEntry;
+use crate::session::UserState;
+use crate::store::feed::Revocation;
+use crate::store::{Memory, StoreError};
+
+/// How much was voided without the store, and how much of that it was told of since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Owed {
+    pub(super) voided: u64,
+    pub(super) told: u64,
+}
+
+impl Owed {
+    pub(super) fn is_settled(&self) -> bool {
+        self.told == self.voided
+    }
+}
+
+impl Follower {
+    /// Has this gateway refuse a session until then, if it has a view: whether it has. The store, which could not be told,
+    /// will be as soon as it can be.
+    pub fn void(&self, sid: SessionId, until: Timestamp) -> bool {
+        self.revoke_here(sid.partition(), &Revocation::Session { sid, until })
+    }
+
+    /// Has this gateway refuse all tokens of a user that were issued before, as [`Follower::void`] does. A session that was
+    /// opened elsewhere before the store is told ends, too.
+    pub fn void_all_of(&self, subject: &Subject, partition: Partition, now: Timestamp) -> bool {
+        let epoch = self.view.user(subject).map_or(0, |known| known.epoch);
+        let epoch = UserState { epoch, ..UserState::default() }.next_epoch(now);
+        // It says nothing of whether they are disabled, since the store's word on that counts: see `restore`.
+        self.revoke_here(partition, &Revocation::User { subject: subject.clone(), epoch, disabled: false })
+    }
+
+    fn revoke_here(&self, partition: Partition, revocation: &Revocation) -> bool {
+        let is_used = self.view.max_staleness().is_some();
+        if is_used {
+            self.view.apply(partition, revocation);
+            self.owed.send_modify(|owed| owed.voided += 1);
+        }
+        is_used
+    }
+
+    /// Tells the store what is known here of a user who is about to be let in: had it lost their epoch, it would give them
+    /// one that views refuse, and had it lost that they are disabled, let them in.
+    pub async fn remind(
+        &self,
+        subject: &Subject,
+        partition: Partition,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(UserEntry { epoch, disabled, .. }) = self.view.user(subject) else { return Ok(()) };
+        let known = Revocation::User { subject: subject.clone(), epoch, disabled };
+        // What it answers is not applied: it may be old by the time it is here, and the feed tells everything in order.
+        self.feed.restore(partition, &[known], memory, now).await.map(drop)
+    }
+
+    /// Whether it refuses what the store was not told of yet.
+    pub fn owes(&self) -> bool {
+        !self.owed.borrow().is_settled()
+    }
+
+    /// Waits until the store was told what it is owed, but for no longer than until `end`: then it never hears of it
+    /// from here.
+    pub async fn settle(&self, end: tokio::time::Instant) {
+        let mut owed = self.owed.subscribe();
+        if timeout_at(end, owed.wait_for(Owed::is_settled)).await.is_err() {
+            let Owed { voided, told } = *self.owed.borrow();
+            warn!(target: "error", revocations = voided - told, "the store was never told of logouts that it could not take");
+        }
+    }
+}
