@@ -119,8 +119,8 @@ pub trait Feed: Send + Sync + 'static {
     async fn snapshot(&self, partition: Partition, from: Option<&Place>) -> Result<Page, StoreError>;
 
     /// Tells the store what it may have lost, at most [`MOST_IN_A_PAGE`]: revokes what it does not know as revoked,
-    /// ends sessions that came back, raises epochs. Nothing else, so it may be told what it knows. Returns what it
-    /// knows of the users then.
+    /// ends sessions that came back, raises epochs and ends the sessions that are void by them. Nothing else, so it may be
+    /// told what it knows. Returns what it knows of the users then.
     async fn restore(
         &self,
         partition: Partition,
