@@ -175,7 +175,7 @@ async fn a_script_that_is_refused_a_command_revokes_nothing_of_which_nobody_is_t
             way.revoke(&scene.refused, &check).await.unwrap();
             assert!(scene.is_revoked(&check).await, "{way:?}, tried again after {command}");
             let is_left = scene.seeing.session(session.id, NOW).await.unwrap().is_some();
-            assert_eq!(is_left, matches!(way, Way::Token | Way::UserRestored), "{way:?}, tried again after {command}");
+            assert_eq!(is_left, matches!(way, Way::Token), "{way:?}, tried again after {command}");
             scene.is_told().await;
         }
     }

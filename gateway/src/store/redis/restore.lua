@@ -40,8 +40,9 @@ local function restore_user(sub, epoch, disabled)
     disabled = is_disabled == '1' and '1' or disabled -- whoever disabled them since is not undone
     list_user(sub, epoch, disabled, matters_until(epoch, disabled))
     local cause = state[3] or (disabled == '1' and 'disabled' or 'revoked')
-    redis.call('HSET', key, 'epoch', epoch, 'disabled', disabled, 'cause', cause)
     end_older(sub, tonumber(epoch), cause)
+    -- Last, since of an epoch that is no news everything is taken to be done.
+    redis.call('HSET', key, 'epoch', epoch, 'disabled', disabled, 'cause', cause)
     return epoch, disabled
 end
 
