@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::StatusCode;
+use http::{StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -42,6 +42,7 @@ mod own;
 mod record;
 mod secured;
 pub mod snapshot;
+mod sound;
 
 use admit::{Asked, Noted};
 use body::Body;
@@ -216,8 +217,9 @@ impl ProxyHttp for Gateway {
         self.step(work).await
     }
 
-    /// Ends sessions if that is what a success means here, before anybody sees it; has an answer that may last watched;
-    /// adds what every answer carries. An interim one (RFC 9110 §15.2) is passed on as it is.
+    /// Refuses an answer that could be read in two ways; ends sessions if that is what a success means here, before anybody
+    /// sees it; has an answer that may last watched; adds what every answer carries. To an interim one (RFC 9110 §15.2)
+    /// nothing is added.
     async fn response_filter(
         &self,
         session: &mut Session,
@@ -225,23 +227,26 @@ impl ProxyHttp for Gateway {
         journey: &mut Journey,
     ) -> Result<()> {
         let work = async {
-            if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
-                heads::of_response(response, |headers| headers::clean(headers, journey));
+            sound::check(session.req_header(), response)?;
+            response.set_version(Version::HTTP_11); // Ours, whatever the server speaks (RFC 9112 §2.3).
+            let status = response.status;
+            if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+                heads::of_response(response, |headers| headers::clean(headers, status, journey));
                 return Ok(());
             }
             forward::answered(journey);
             Entrance::of(session).inspect(|entrance| entrance.upload.done()); // Now both sides may take their time.
             // RFC 9110 §9.2.1: what was asked by a safe method has changed nothing.
-            if response.status.is_success() && !session.req_header().method.is_safe() {
+            if status.is_success() && !session.req_header().method.is_safe() {
                 self.succeeded(session.req_header(), journey).await?;
             }
             lasting::register(session, response, journey, &self.streams)?;
             if journey.stream.is_some() || session.is_http2() {
-                record::owe(session, Some(response.status), journey, self);
+                record::owe(session, Some(status), journey, self);
             }
-            let is_tunnel = response.status.is_informational();
+            let is_tunnel = status.is_informational();
             heads::of_response(response, |headers| {
-                headers::clean(headers, journey);
+                headers::clean(headers, status, journey);
                 if !is_tunnel {
                     headers::keep_private(headers, session.req_header(), journey);
                 }

@@ -71,7 +71,7 @@ fn enter(pool: &Arc<Pool>, upgrade: bool, journey: &mut Journey) -> Result<()> {
 
 /// Whether this is a WebSocket handshake (RFC 6455 §4.1). Whatever else says `Upgrade` is a request, and may
 /// not be silent for as long as a tunnel.
-fn may_become_tunnel(request: &RequestHeader) -> bool {
+pub(super) fn may_become_tunnel(request: &RequestHeader) -> bool {
     let headers = &request.headers;
     let asks = headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let has_body = || headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);

@@ -1,13 +1,16 @@
 //! The headers of an answer: what a server may not say, and what every answer carries. It relies on the journey for what
 //! was decided, and on nothing of the engine. There is one writer of each header here, whatever a server wrote.
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY};
-use http::{HeaderMap, HeaderValue};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+    TRANSFER_ENCODING, UPGRADE, VARY,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora::http::RequestHeader;
 
 use crate::cors::Sharing;
 use crate::inbound::client::X_REQUEST_ID;
-use crate::inbound::navigation;
+use crate::inbound::{framing, navigation};
 use crate::journey::Journey;
 use crate::limiter;
 use crate::outgoing::{CookieChange, Insistence};
@@ -16,10 +19,43 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Drops what a server may not say to a client: of our cookies, and of its software.
-pub(super) fn clean(headers: &mut HeaderMap, journey: &Journey) {
+/// Drops what a server may not say to a client: of its connection to us, of a body that there can't be, of our cookies, and
+/// of its software. A route may say otherwise of the last: else which software answered, and in which version, is for who
+/// runs it to know.
+pub(super) fn clean(headers: &mut HeaderMap, status: StatusCode, journey: &Journey) {
+    drop_nominated(headers);
+    let reveals = journey.route.as_ref().is_some_and(|route| route.reveal_software);
+    drop_headers(headers, |name| is_of_one_hop(name) || (!reveals && names_software(name)));
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        // RFC 9110 §8.6, RFC 9112 §6.1: who believed them would wait for a body, or take the next answer for it.
+        headers.remove(CONTENT_LENGTH);
+        headers.remove(TRANSFER_ENCODING);
+    }
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket")); // There is no other tunnel.
+    }
     guard_cookies(headers, journey);
-    hide_software(headers, journey);
+}
+
+/// Drops `Connection` and what it names, which is meant for us (RFC 9110 §7.6.1); not what the end of the body is known by.
+fn drop_nominated(headers: &mut HeaderMap) {
+    let names_none = |line: &HeaderValue| {
+        line.as_bytes().eq_ignore_ascii_case(b"keep-alive") || line.as_bytes().eq_ignore_ascii_case(b"close")
+    };
+    let lines: Vec<HeaderValue> =
+        headers.get_all(CONNECTION).iter().filter(|line| !names_none(line)).cloned().collect();
+    headers.remove(CONNECTION);
+    for name in lines.iter().flat_map(framing::options).filter_map(|option| std::str::from_utf8(option).ok()) {
+        if ![CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|frames| frames.as_str().eq_ignore_ascii_case(name)) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// What goes no further than this hop without being named (RFC 9110 §7.6.1).
+fn is_of_one_hop(name: &str) -> bool {
+    matches!(name, "keep-alive" | "proxy-connection" | "te" | "upgrade")
 }
 
 /// Drops what would set one of our cookies: no server may plant a session.
@@ -32,14 +68,6 @@ fn guard_cookies(headers: &mut HeaderMap, journey: &Journey) {
         for line in others {
             headers.append(SET_COOKIE, line);
         }
-    }
-}
-
-/// Drops what tells which software answered, and in which version: that is for who runs it to know. A route may say
-/// otherwise.
-fn hide_software(headers: &mut HeaderMap, journey: &Journey) {
-    if !journey.route.as_ref().is_some_and(|route| route.reveal_software) {
-        drop_headers(headers, names_software);
     }
 }
 

@@ -2,7 +2,7 @@
 //! The engine has parsed the request; these are the rules it leaves to us. Hosts are `host.rs`, paths `path.rs`.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::{Malformed, names};
 
@@ -24,21 +24,18 @@ pub fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<(
         return Err(Malformed::HeadersTooLarge);
     }
     connection(headers)?;
-    body_length(headers)
+    if has_one_length(headers) { Ok(()) } else { Err(Malformed::Framing) }
 }
 
-/// One `Content-Length` of digits, or one `Transfer-Encoding: chunked`, or neither.
-fn body_length(headers: &HeaderMap) -> Result<(), Malformed> {
-    let count = |name| headers.get_all(name).iter().count();
+/// Whether there is one `Content-Length` of digits, or one `Transfer-Encoding: chunked`, or neither: of a message of
+/// either side.
+pub fn has_one_length(headers: &HeaderMap) -> bool {
+    let is_alone = |name| headers.get_all(name).iter().nth(1).is_none();
     match (headers.get(CONTENT_LENGTH), headers.get(TRANSFER_ENCODING)) {
-        (None, None) => Ok(()),
-        (Some(length), None) if count(CONTENT_LENGTH) == 1 && is_number(length.as_bytes()) => Ok(()),
-        (None, Some(encoding))
-            if count(TRANSFER_ENCODING) == 1 && encoding.as_bytes().eq_ignore_ascii_case(b"chunked") =>
-        {
-            Ok(())
-        }
-        _ => Err(Malformed::Framing),
+        (None, None) => true,
+        (Some(length), None) => is_number(length.as_bytes()) && is_alone(CONTENT_LENGTH),
+        (None, Some(encoding)) => encoding.as_bytes().eq_ignore_ascii_case(b"chunked") && is_alone(TRANSFER_ENCODING),
+        (Some(_), Some(_)) => false,
     }
 }
 
@@ -49,9 +46,8 @@ fn is_number(digits: &[u8]) -> bool {
 /// A `Connection` may name what is of one hop only (RFC 9110 §7.6.1): the engine takes away what it names, and nothing
 /// that was checked, or that a proxy before us added, is a client's to take away.
 fn connection(headers: &HeaderMap) -> Result<(), Malformed> {
-    let lines = headers.get_all(CONNECTION).iter();
-    for option in lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
-        let option = std::str::from_utf8(option.trim_ascii()).map_err(|_| Malformed::Headers)?;
+    for option in headers.get_all(CONNECTION).iter().flat_map(options) {
+        let option = std::str::from_utf8(option).map_err(|_| Malformed::Headers)?;
         if names::is_end_to_end(option) {
             return Err(Malformed::Headers);
         }
@@ -61,16 +57,18 @@ fn connection(headers: &HeaderMap) -> Result<(), Malformed> {
 
 /// Whether an `Upgrade` is meant for us: `Connection` names it too.
 pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(CONNECTION).iter();
-    lines
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    headers.get_all(CONNECTION).iter().flat_map(options).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// What a line of `Connection` names.
+pub fn options(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let pair = |&(name, value): &(&'static str, &str)| {

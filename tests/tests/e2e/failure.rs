@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use portcullis_tests::{Kind, Stack, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
+
+use crate::process::Stand;
 
 async fn ready(stack: &Stack) -> bool {
     stack.admin().get("/readyz").await.status == 200
@@ -119,6 +121,22 @@ async fn an_answer_that_breaks_off_is_never_passed_for_a_whole_one() {
     let failures = stack.metric(r#"portcullis_upstream_failures_total{kind="broken",upstream="recorder"}"#).await;
     assert!((failures - 2.0).abs() < f64::EPSILON, "{failures}");
     assert_eq!(client.get("/public/x").await.status, 200, "and the next request is served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_refused_is_told_with_its_server_and_its_reason() {
+    let stand = Stand::start("").await;
+    let target = "/public/status/101"; // Nobody asks for another protocol.
+    assert_eq!(stand.client().get(target).await.problem(), "502 upstream_broken: The service's answer was broken");
+    let logs = stand.stop().await;
+    let lines: Vec<Value> = logs.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let access: Vec<_> = lines.iter().filter(|line| line["path"] == target).collect();
+    assert_eq!(access.len(), 1, "{logs}");
+    let line = access[0];
+    assert_eq!((&line["status"], &line["reason"]), (&json!(502), &json!("upstream_broken")), "{line}");
+    let failure = lines.iter().find(|line| line["kind"] == "UnaskedTunnel").expect("it is told what was wrong");
+    assert_eq!((&failure["upstream"], &failure["server"]), (&json!("recorder"), &line["upstream"]), "{failure} {line}");
+    assert!(line["upstream"].is_string(), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
