@@ -23,13 +23,20 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 /// of its software. A route may say otherwise of the last: else which software answered, and in which version, is for who
 /// runs it to know.
 pub(super) fn clean(headers: &mut HeaderMap, status: StatusCode, journey: &Journey) {
-    drop_nominated(headers);
     let reveals = journey.route.as_ref().is_some_and(|route| route.reveal_software);
-    drop_headers(headers, |name| is_of_one_hop(name) || (!reveals && names_software(name)));
+    let mut nominates = false;
+    drop_headers(headers, |name| {
+        nominates |= name == "connection";
+        is_of_one_hop(name) || (!reveals && names_software(name))
+    });
+    if nominates {
+        drop_nominated(headers);
+    }
     if status.is_informational() || status == StatusCode::NO_CONTENT {
         // RFC 9110 §8.6, RFC 9112 §6.1: who believed them would wait for a body, or take the next answer for it.
         headers.remove(CONTENT_LENGTH);
         headers.remove(TRANSFER_ENCODING);
+        headers.remove(CONNECTION); // The engine writes its own, but not with an interim answer.
     }
     if status == StatusCode::SWITCHING_PROTOCOLS {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -38,14 +45,13 @@ pub(super) fn clean(headers: &mut HeaderMap, status: StatusCode, journey: &Journ
     guard_cookies(headers, journey);
 }
 
-/// Drops `Connection` and what it names, which is meant for us (RFC 9110 §7.6.1); not what the end of the body is known by.
+/// Drops what `Connection` names, which is meant for us (RFC 9110 §7.6.1), but not what the end of the body is known by.
 fn drop_nominated(headers: &mut HeaderMap) {
     let names_none = |line: &HeaderValue| {
         line.as_bytes().eq_ignore_ascii_case(b"keep-alive") || line.as_bytes().eq_ignore_ascii_case(b"close")
     };
     let lines: Vec<HeaderValue> =
         headers.get_all(CONNECTION).iter().filter(|line| !names_none(line)).cloned().collect();
-    headers.remove(CONNECTION);
     for name in lines.iter().flat_map(framing::options).filter_map(|option| std::str::from_utf8(option).ok()) {
         if ![CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|frames| frames.as_str().eq_ignore_ascii_case(name)) {
             headers.remove(name);
@@ -94,7 +100,7 @@ fn speaks_to_caches(name: &str) -> bool {
     name.ends_with("cache-control") || matches!(name, "surrogate-control" | "expires" | "pragma")
 }
 
-fn drop_headers(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
+fn drop_headers(headers: &mut HeaderMap, mut which: impl FnMut(&str) -> bool) {
     let names: Vec<HeaderName> = headers.keys().filter(|name| which(name.as_str())).cloned().collect();
     for name in names {
         headers.remove(name);

@@ -30,13 +30,21 @@ pub fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<(
 /// Whether there is one `Content-Length` of digits, or one `Transfer-Encoding: chunked`, or neither: of a message of
 /// either side.
 pub fn has_one_length(headers: &HeaderMap) -> bool {
-    let is_alone = |name| headers.get_all(name).iter().nth(1).is_none();
-    match (headers.get(CONTENT_LENGTH), headers.get(TRANSFER_ENCODING)) {
-        (None, None) => true,
-        (Some(length), None) => is_number(length.as_bytes()) && is_alone(CONTENT_LENGTH),
-        (None, Some(encoding)) => encoding.as_bytes().eq_ignore_ascii_case(b"chunked") && is_alone(TRANSFER_ENCODING),
-        (Some(_), Some(_)) => false,
+    let mut has_length = false;
+    for (name, value) in headers {
+        let is_good = if *name == CONTENT_LENGTH {
+            is_number(value.as_bytes())
+        } else if *name == TRANSFER_ENCODING {
+            value.as_bytes().eq_ignore_ascii_case(b"chunked")
+        } else {
+            continue;
+        };
+        if has_length || !is_good {
+            return false;
+        }
+        has_length = true;
     }
+    true
 }
 
 fn is_number(digits: &[u8]) -> bool {
