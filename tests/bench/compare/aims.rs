@@ -1,7 +1,7 @@
 //! What is aimed at, held against what was found. An aim whose figures are not there is neither met nor missed.
 
 use crate::cells::{self, Work};
-use crate::measure::Figures;
+use crate::measure::{Figures, Latency};
 use crate::results::{Results, Spread};
 
 /// One aim.
@@ -67,9 +67,14 @@ pub(crate) fn all(results: &Results) -> Vec<Aim> {
         ),
         ratio("CPU of everything on, `every_request`, to `replicated`", 1.4, cost(every_request, replicated)),
         Aim {
-            what: "Latency that everything on, `replicated`, adds to pass-through at half of saturation, usual p99",
+            what: "Latency that everything on, `replicated`, adds to pass-through at half of saturation, p99",
             bound: Bound::AtMost(300.0, " µs"),
-            found: added_latency(results),
+            found: added_latency(results, |latency| latency.p99),
+        },
+        Aim {
+            what: "The same by the usual p99, which pauses of the machine are not in",
+            bound: Bound::AtMost(300.0, " µs"),
+            found: added_latency(results, |latency| latency.usual_p99),
         },
         ratio(
             "CPU of a bad token to a good one uncached",
@@ -89,11 +94,11 @@ pub(crate) fn all(results: &Results) -> Vec<Aim> {
     ]
 }
 
-fn added_latency(results: &Results) -> Option<Spread> {
+fn added_latency(results: &Results, percentile: impl Fn(Latency) -> f64) -> Option<Spread> {
     let ours = results.find(Work::Everything, cells::REPLICATED_NAME)?;
     let passing = results.find(Work::PassThrough, cells::PORTCULLIS)?;
-    let p99 = |figures: &Figures| figures.latency.map(|latency| latency.usual_p99);
-    Spread::of(ours.rounds.iter().zip(&passing.rounds).filter_map(|(ours, passing)| Some(p99(ours)? - p99(passing)?)))
+    let of = |figures: &Figures| figures.latency.map(&percentile);
+    Spread::of(ours.rounds.iter().zip(&passing.rounds).filter_map(|(ours, passing)| Some(of(ours)? - of(passing)?)))
 }
 
 fn saved_memory(results: &Results) -> Option<Spread> {

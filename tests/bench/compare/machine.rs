@@ -68,7 +68,7 @@ impl Stolen {
     #[expect(clippy::cast_precision_loss, reason = "ticks are far below 2^52")]
     pub(crate) fn share(self) -> f64 {
         let now = Self::now();
-        (now.stolen - self.stolen) as f64 / (now.all - self.all).max(1) as f64
+        now.stolen.saturating_sub(self.stolen) as f64 / now.all.saturating_sub(self.all).max(1) as f64
     }
 }
 

@@ -35,11 +35,12 @@ pub(crate) struct Latency {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) p999: f64,
-    /// The median of the p99 of each [`RUN`] of answers: what it is while the machine belongs to us.
+    /// The median of the p99 of each [`RUN`] of answers. Pauses that fall into fewer than half of them, whoever makes
+    /// them, are not in it.
     pub(crate) usual_p99: f64,
 }
 
-/// So many answers on end tell a p99; at the rates that are asked, a pause of the host falls into one or two of them.
+/// So many answers on end tell a p99, and come in a tenth of a second.
 const RUN: usize = 1000;
 
 impl Latency {

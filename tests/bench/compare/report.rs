@@ -158,8 +158,8 @@ fn latency_table(text: &mut String, results: &Results) {
         text,
         "## Latency at {} requests a second\n\n\
          The rate is {}. Times in microseconds from the moment at which a request was due, so that a late one counts in \
-         full. The usual p99 is the median of those of every thousand answers, most of which no pause of the host falls \
-         into. Who can hardly do so many is left out.\n\n| | p50 | usual p99 | p99 | p99.9 |\n|---|---|---|---|---|",
+         full. The usual p99 is the median of those of every thousand answers: pauses that fall into fewer than half of \
+         those, the host's or the contender's, are in the other two only. Who can hardly do so many is left out.\n\n| | p50 | usual p99 | p99 | p99.9 |\n|---|---|---|---|---|",
         results.rate, results.rate_is_of
     );
     for found in results.cells.iter().filter(|found| found.cell.paced && !found.rounds.is_empty()) {
