@@ -32,6 +32,8 @@ use frames::Frames;
 
 /// How long the engine has to end a request once it can know that it is to end.
 pub const PATIENCE: Duration = Duration::from_secs(1);
+/// How much of what follows malformed chunks is read, so that closing does not take the answer along (RFC 9112 §9.6).
+const MOST_LOST: usize = 1024 * 1024;
 
 /// A connection, and what it carries.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub struct Connection<S> {
     frames: Frames,
     /// Of a body that comes in, or came in last.
     chunks: Option<Chunks>,
+    /// Bytes that came after malformed chunks.
+    lost: usize,
     /// Once a stream of frames is to end.
     farewell: Option<Box<Farewell>>,
 }
@@ -51,7 +55,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// `stream`, which ends when the carrier of `entrance` says so.
     pub fn new(stream: S, entrance: &Arc<Entrance>) -> pingora::Result<Self> {
         let carrier = Arc::clone(&entrance.carrier);
-        Ok(Self { stream, carrier, digest: entrance.digest()?, frames: Frames::new(), chunks: None, farewell: None })
+        Ok(Self {
+            stream,
+            carrier,
+            digest: entrance.digest()?,
+            frames: Frames::new(),
+            chunks: None,
+            lost: 0,
+            farewell: None,
+        })
     }
 
     /// Holds what is read from now on to `chunks`.
@@ -59,7 +71,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.chunks = Some(chunks);
     }
 
-    /// A read of what goes on. Something malformed is told once; what comes after it is nobody's to read.
+    /// A read of what goes on. Something malformed is told once; what comes after it is nobody's to read, and so much of
+    /// it is the end.
     fn poll_next_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         loop {
@@ -71,7 +84,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Err(malformed) if is_news => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, malformed)));
                 }
-                Err(_) => buffer.set_filled(before),
+                Err(_) => {
+                    self.lost += buffer.filled().len() - before;
+                    buffer.set_filled(before);
+                    if self.lost > MOST_LOST {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
             }
         }
     }

@@ -124,6 +124,7 @@ impl From<&Denied> for Problem {
                 problem(S::REQUEST_TIMEOUT, "The request came too slowly", "Its header was not whole in time.")
             }
             Denied::BodyTimeout => problem(S::REQUEST_TIMEOUT, "The body came too slowly", "Send it again."),
+            Denied::TunnelIdle => problem(S::REQUEST_TIMEOUT, "The tunnel was idle", "Open another one."),
             Denied::RefreshInvalid => {
                 problem(S::UNAUTHORIZED, "The refresh token is not valid", "Sign in again.").challenge(INVALID_TOKEN)
             }

@@ -167,6 +167,11 @@ impl Pool {
         &self.terms.headers
     }
 
+    /// Whether its servers are spoken to in HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        self.terms.http2
+    }
+
     /// The longest silence in a tunnel.
     pub fn tunnel_timeout(&self) -> Duration {
         self.terms.tunnel_timeout

@@ -1,7 +1,7 @@
 //! An upstream that keeps every byte it was sent, so that tests can say exactly what was forwarded. It
 //! speaks just enough HTTP/1.1: `/stall` never answers, `/cut` breaks off in its body, `/garbage` is none at all,
 //! `/status/503` answers with that, `/plants` sets cookies, `/secure` insists on TLS, `/kept` may be cached, `/events` keeps sending events and `/event` sends one, an
-//! upgrade is answered with 101 and echoed (`/frames` keeps sending frames, `/deaf` reads nothing), and everything
+//! upgrade is answered with 101 and echoed (`/frames` keeps sending frames, `/deaf` reads nothing, `/reset` is gone at once), and everything
 //! else gets 200, unless a test says otherwise.
 
 use std::collections::BTreeMap;
@@ -193,6 +193,9 @@ async fn tunnel(mut stream: TcpStream, target: &str) -> Option<()> {
     tokio::time::sleep(LATENCY).await;
     let accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     stream.write_all(accepted.as_bytes()).await.ok()?;
+    if target.ends_with("/reset") {
+        return stream.set_zero_linger().ok(); // And it is gone.
+    }
     let (mut from, mut to) = stream.split();
     let half = vec![7; FRAME / 2];
     match target.rsplit('/').next() {

@@ -206,6 +206,73 @@ mod tests {
     mod properties {
         use super::*;
 
+        /// Where the engine's parser, which is `httparse`, sees the end of all chunks.
+        fn end_for_the_engine(bytes: &[u8]) -> Option<usize> {
+            let mut at = 0;
+            loop {
+                let httparse::Status::Complete((head, size)) = httparse::parse_chunk_size(&bytes[at..]).ok()? else {
+                    return None;
+                };
+                at += head;
+                if size == 0 {
+                    let mut trailers = [httparse::EMPTY_HEADER; 64];
+                    let (end, _) = httparse::parse_headers(&bytes[at..], &mut trailers).ok()?.unwrap();
+                    return Some(at + end);
+                }
+                at += usize::try_from(size).ok()?;
+                at += bytes.get(at..)?.starts_with(b"\r\n").then_some(2)?;
+            }
+        }
+
+        /// Pieces of chunks, good and odd.
+        fn pieces() -> impl Strategy<Value = Vec<u8>> {
+            let piece = prop::sample::select(vec![
+                "0",
+                "1",
+                "2",
+                "a",
+                "F",
+                "\r\n",
+                "\r\n",
+                "\r\n",
+                "0\r\n\r\n",
+                "1\r\na\r\n",
+                "2\r\nab\r\n",
+                "\n",
+                "\r",
+                " ",
+                "\t",
+                ";",
+                ";x",
+                "=\"y\"",
+                ":",
+                "X: y",
+                "-",
+                "x",
+                "\0",
+                "é",
+            ]);
+            prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat().into_bytes())
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(4096))]
+
+            #[test]
+            fn what_is_taken_ends_where_the_engine_sees_the_end(bytes in pieces()) {
+                let mut chunks = Chunks::default();
+                for (at, byte) in bytes.iter().enumerate() {
+                    if chunks.follow(&[*byte]).is_err() {
+                        return Ok(());
+                    }
+                    if chunks.at == At::End {
+                        prop_assert_eq!(end_for_the_engine(&bytes), Some(at + 1));
+                        return Ok(());
+                    }
+                }
+            }
+        }
+
         proptest! {
             #[test]
             fn whole_chunks_are_taken_in_whatever_pieces_they_come(

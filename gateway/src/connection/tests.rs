@@ -80,6 +80,26 @@ async fn broken_chunks_are_told_once_and_nobody_reads_what_follows() {
 }
 
 #[tokio::test]
+async fn a_flood_behind_broken_chunks_comes_to_an_end() {
+    let Pipe { mut connection, mut client, open: _open, .. } = pipe(Kind::Bytes, 1024);
+    connection.expect(Chunks::default());
+    client.write_all(b"x\r\n").await.unwrap();
+    let mut buffer = [0; 64];
+    connection.read(&mut buffer).await.unwrap_err();
+    let flood = tokio::spawn(async move {
+        let mut sent = 0;
+        while client.write_all(&[b'0'; 1024]).await.is_ok() {
+            sent += 1024;
+        }
+        sent
+    });
+    assert_eq!(connection.read(&mut buffer).await.unwrap(), 0);
+    drop(connection);
+    let sent: usize = flood.await.unwrap();
+    assert!((MOST_LOST..MOST_LOST + 4096).contains(&sent), "{sent}");
+}
+
+#[tokio::test]
 async fn chunks_that_are_whole_are_followed_no_further_until_there_are_more() {
     let Pipe { mut connection, mut client, open: _open, .. } = pipe(Kind::Bytes, 1024);
     let mut buffer = [0; 64];

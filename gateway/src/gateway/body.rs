@@ -31,6 +31,11 @@ fn within(bytes: u64, limit: Option<u64>) -> Result<(), Denied> {
 }
 
 impl Body {
+    /// Whether anything came.
+    pub(super) fn has_begun(&self) -> bool {
+        self.received > 0
+    }
+
     /// Takes `bytes` more of it, `after` the request began; no `pace` is asked for once it is answered.
     pub(super) fn take(
         &mut self,

@@ -97,13 +97,17 @@ pub async fn linger(session: &mut Session) {
     }
     let rest = async {
         let mut left = MORE;
-        while let Ok(Some(chunk)) = session.as_mut().read_request_body().await
+        while let Some(chunk) = session.as_mut().read_request_body().await?
             && left > chunk.len()
         {
             left -= chunk.len();
         }
+        Ok::<_, Box<Error>>(())
     };
-    let _ = tokio::time::timeout(LINGER, rest).await; // Whether the client has stopped does not matter any more.
+    // Whether the client has stopped does not matter any more, but what can't be read has no end to begin anew after.
+    if let Ok(Err(_)) = tokio::time::timeout(LINGER, rest).await {
+        session.set_keepalive(None);
+    }
 }
 
 async fn collect(session: &mut Session, limit: usize) -> Result<Result<Bytes, Denied>> {

@@ -5,20 +5,23 @@ use std::io;
 
 use pingora::{Error, ErrorSource, ErrorType};
 
+use super::forward::Awaited;
 use crate::inbound::Malformed;
 use crate::problem::Denied;
 
 /// What kind of error a step is that panicked.
 pub(super) const PANIC: &str = "Panic";
 
-/// The refusal that `error` amounts to; `None` if there is nobody left to tell. Whoever `waits_for_client` to send the
-/// rest of a body gets no answer from a server, and it is not the server that is late.
-pub(super) fn denied(error: &Error, waits_for_client: bool) -> Option<Denied> {
+/// The refusal that `error` amounts to; `None` if there is nobody left to tell. Whichever side the engine had no bytes of,
+/// it is who was `awaited` that is late.
+pub(super) fn denied(error: &Error, awaited: Awaited) -> Option<Denied> {
+    let is_late = *error.etype() == ErrorType::ReadTimedout;
     match error.esource() {
-        ErrorSource::Downstream if *error.etype() == ErrorType::ReadTimedout => Some(Denied::BodyTimeout),
-        ErrorSource::Upstream if *error.etype() == ErrorType::ReadTimedout && waits_for_client => {
-            Some(Denied::BodyTimeout)
+        ErrorSource::Downstream | ErrorSource::Upstream if is_late && awaited == Awaited::Either => {
+            Some(Denied::TunnelIdle)
         }
+        ErrorSource::Downstream if is_late => Some(Denied::BodyTimeout),
+        ErrorSource::Upstream if is_late && awaited == Awaited::Client => Some(Denied::BodyTimeout),
         // Found out only when the request was about to be forwarded: the client is there to be told.
         ErrorSource::Downstream if *error.etype() == ErrorType::InvalidHTTPHeader => {
             Some(Denied::Malformed(Malformed::Headers))

@@ -100,16 +100,39 @@ pub(super) fn body(session: &Session, bytes: usize, is_last: bool, journey: &mut
     })
 }
 
-/// Whether the client has got the head of an answer; an interim one (RFC 9110 §15.2) is none.
+/// Whether the client has got the head of an answer, or a tunnel; an interim one (RFC 9110 §15.2) is none.
 pub(super) fn is_answered(session: &Session) -> bool {
-    session.response_written().is_some_and(|head| !head.status.is_informational())
+    session.was_upgraded() || session.response_written().is_some_and(|head| !head.status.is_informational())
 }
 
-/// Whether the rest of a body is to come before there can be an answer: while a server takes none of it, the engine asks
-/// no answer of it either. Not while the server is to say that it wants a body at all (RFC 9110 §10.1.1).
-pub(super) fn waits_for_client(session: &mut Session) -> bool {
+/// Who is waited for, and so is late if nothing comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// The client, to send the rest of a body.
+    Client,
+    /// The server.
+    Server,
+    /// Either side of a tunnel.
+    Either,
+}
+
+/// Who is waited for now.
+pub(super) fn awaited(session: &mut Session, journey: &Journey) -> Awaited {
+    match () {
+        () if session.was_upgraded() => Awaited::Either,
+        () if waits_for_client(session, journey) => Awaited::Client,
+        () => Awaited::Server,
+    }
+}
+
+/// Whether it is the client who is waited for, to send the rest of a body. Not while the server is to say that it wants one
+/// at all (RFC 9110 §10.1.1). While a server of HTTP/1.1 takes none of a body, the engine asks no answer of it, either;
+/// of one that speaks HTTP/2 it does, so it is not known who is late once something was sent.
+fn waits_for_client(session: &mut Session, journey: &Journey) -> bool {
     let asks_first = session.req_header().headers.contains_key(EXPECT) && session.response_written().is_none();
-    !asks_first && !session.was_upgraded() && !is_answered(session) && !session.as_mut().is_body_done()
+    let speaks_http2 = journey.attempt.pool.as_ref().is_some_and(|pool| pool.speaks_http2());
+    let is_unclear = asks_first || (speaks_http2 && journey.body.has_begun());
+    !is_unclear && !is_answered(session) && !session.as_mut().is_body_done()
 }
 
 /// Notes that a server can't be reached, and has the engine try another if there is one.

@@ -79,8 +79,8 @@ impl Gateway {
 
     /// Answers an error, if there is anybody who still can be: with which status.
     pub(super) async fn fail(&self, session: &mut Session, error: &Error, journey: &mut Journey) -> Result<u16> {
-        let waits_for_client = forward::waits_for_client(session);
-        let Some(denied) = journey.failed.take().or_else(|| failure::denied(error, waits_for_client)) else {
+        let awaited = forward::awaited(session, journey);
+        let Some(denied) = journey.failed.take().or_else(|| failure::denied(error, awaited)) else {
             return Ok(0); // The client is gone.
         };
         record::failure(error, &denied, journey, &self.metrics);

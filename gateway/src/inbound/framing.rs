@@ -6,6 +6,9 @@ use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::{Malformed, names};
 
+/// The most digits of a length: what a signed 64-bit number can always hold.
+pub(crate) const MAX_DIGITS: usize = 18;
+
 /// Their bytes are bounded by the listener.
 const MAX_HEADERS: usize = 100;
 
@@ -48,7 +51,7 @@ pub fn has_one_length(headers: &HeaderMap) -> bool {
 }
 
 fn is_number(digits: &[u8]) -> bool {
-    !digits.is_empty() && digits.len() < 20 && digits.iter().all(u8::is_ascii_digit)
+    !digits.is_empty() && digits.len() <= MAX_DIGITS && digits.iter().all(u8::is_ascii_digit)
 }
 
 /// A `Connection` may name what is of one hop only (RFC 9110 §7.6.1): the engine takes away what it names, and nothing

@@ -108,6 +108,9 @@ pub enum Denied {
     /// The body did not arrive in time.
     #[error("the body did not arrive in time")]
     BodyTimeout,
+    /// Nothing came through the tunnel for too long. Nobody is told: its bytes are another protocol's.
+    #[error("nothing came through the tunnel for too long")]
+    TunnelIdle,
     /// Not a refresh token of ours.
     #[error("not a refresh token of ours")]
     RefreshInvalid,
@@ -205,6 +208,7 @@ impl Denied {
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::HeadTimeout => "head_timeout",
             Self::BodyTimeout => "body_timeout",
+            Self::TunnelIdle => "tunnel_idle",
             Self::RefreshInvalid => "refresh_invalid",
             Self::RefreshEnded(Cause::Reused) => "refresh_reused",
             Self::RefreshEnded(_) => "refresh_ended",

@@ -53,6 +53,7 @@ fn all() -> Vec<Denied> {
         Denied::BodyTooLarge { limit: 16 },
         Denied::HeadTimeout,
         Denied::BodyTimeout,
+        Denied::TunnelIdle,
         Denied::RefreshInvalid,
         Denied::RefreshEnded(Cause::Expired),
         Denied::RefreshEnded(Cause::Reused),
@@ -120,6 +121,7 @@ fn each_refusal_has_its_face() {
     413 body_too_large
     408 head_timeout
     408 body_timeout
+    408 tunnel_idle
     401 refresh_invalid Bearer error="invalid_token"
     401 refresh_ended Bearer error="invalid_token"
     401 refresh_reused Bearer error="invalid_token"

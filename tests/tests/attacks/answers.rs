@@ -99,7 +99,7 @@ fn flaw(answer: &str) -> Option<String> {
 }
 
 /// Heads, with what is wrong with them; a body follows that some would end before [`PLANTED`].
-const AMBIGUOUS: [(&str, &str); 21] = [
+const AMBIGUOUS: [(&str, &str); 22] = [
     ("a list of one length (RFC 9110 §8.6)", "Content-Length: 2, 2\r\n"),
     ("one length twice (RFC 9110 §8.6)", "Content-Length: 2\r\nContent-Length: 2\r\n"),
     ("two lengths (RFC 9112 §6.3)", "Content-Length: 2\r\nContent-Length: 3\r\n"),
@@ -111,6 +111,7 @@ const AMBIGUOUS: [(&str, &str); 21] = [
     ("no length at all (RFC 9110 §8.6)", "Content-Length:\r\n"),
     ("a length that overflows (RFC 9110 §8.6)", "Content-Length: 18446744073709551618\r\n"),
     ("a length that overflows for some (RFC 9110 §8.6)", "Content-Length: 18446744073709551615\r\n"),
+    ("a length that overflows for others (RFC 9110 §8.6)", "Content-Length: 9999999999999999999\r\n"),
     ("an unknown encoding (RFC 9112 §6.1)", "Transfer-Encoding: cow\r\n"),
     ("an unknown encoding beside a length (RFC 9112 §6.1)", "Transfer-Encoding: cow\r\nContent-Length: 2\r\n"),
     ("no encoding (RFC 9112 §7)", "Transfer-Encoding: identity\r\n"),

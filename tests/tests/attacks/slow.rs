@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use portcullis_tests::http2::{Http2, get};
+use portcullis_tests::http2::{Http2, frame, get};
 use portcullis_tests::{Builder, Dribble, Kind, Stack, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 /// More than any deadline here, on a busy machine too.
 const LONG: Duration = Duration::from_secs(20);
@@ -230,6 +230,42 @@ async fn a_silent_body_over_http1_is_no_server_s_to_wait_for() {
     let brisk = stack("").start().await;
     let answer = trickle(brisk.listener("brisk"), &head("/auth/login", "Content-Length: 5"), std::iter::empty()).await;
     assert_told(&answer, "body_timeout", "one of our own endpoints");
+}
+
+/// A server of HTTP/2 that takes nothing of any body.
+async fn windowless() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // SETTINGS_INITIAL_WINDOW_SIZE is 0 (RFC 9113 §6.5.2), and theirs are acknowledged.
+            let settings = [frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]), frame(4, 1, 0, b"")].concat();
+            tokio::spawn(async move {
+                stream.write_all(&settings).await?;
+                tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_http2_that_takes_nothing_is_not_the_client_s_fault() {
+    let extra = format!(
+        "[upstreams.windowless]\nservers = [\"{}\"]\nhttp2 = true\nread_timeout = \"500ms\"\n\
+         [[route]]\nid = \"windowless\"\nmatch = {{ path = \"/windowless/*\" }}\nupstream = \"windowless\"\npolicy = \"public\"\n",
+        windowless().await
+    );
+    let stack = stack("read_timeout = \"1m\"").extra(&extra).start().await;
+    let told = async |body: &str| {
+        let head = format!("POST /windowless/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n{body}");
+        trickle(stack.listener("brisk"), &head, std::iter::empty()).await
+    };
+    let (nothing, part, all) = tokio::join!(told(""), told("ab"), told("abcde"));
+    assert_told(&nothing, "body_timeout", "nothing came");
+    for (name, answer) in [("a part", part), ("all", all)] {
+        assert!(answer.starts_with("HTTP/1.1 504 "), "{name}: {answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,6 +109,21 @@ async fn none_is_left(stack: &Stack) {
     eventually("none is registered", || async { stack.metric("portcullis_streams_open").await < 0.5 }).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_into_a_tunnel_that_fails() {
+    let mut stack = stack(Kind::Embedded).start().await;
+    let terms = "read_timeout = \"1s\"";
+    stack.reload(|toml| toml.replace(terms, &format!("{terms}\ntunnel_timeout = \"500ms\""))).await.unwrap();
+    let alice = stack.login("alice").await;
+    for (path, reason) in [("/echo/silent", "tunnel_idle"), ("/echo/reset", "upstream_broken")] {
+        let mut tunnel = Stream::tunnel(stack.address(), &alice, path).await;
+        assert_eq!(tunnel.rest().await, b"", "{path}: a problem would be read as frames");
+        let line = format!("portcullis_requests_total{{reason=\"{reason}\",route=\"echo\",status=\"101\"}}");
+        eventually("it is written down", || async { stack.metric(&line).await > 0.5 }).await;
+    }
+    none_is_left(&stack).await;
+}
+
 on_both_stores! {
     async fn a_logout_on_one_gateway_ends_a_websocket_on_another(kind: Kind) {
         let mut stack = stack(kind).start().await;

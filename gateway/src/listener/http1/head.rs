@@ -7,14 +7,13 @@ use std::ops::Range;
 use bytes::BytesMut;
 use memchr::memchr;
 
+use crate::inbound::framing::MAX_DIGITS;
 use crate::inbound::{Malformed, host};
 
 /// The most fields of one head.
 const MAX_FIELDS: usize = 100;
 /// The longest name of a method.
 const MAX_METHOD: usize = 32;
-/// The most digits of a length: what a signed 64-bit number can always hold.
-const MAX_DIGITS: usize = 18;
 
 /// What each byte may be part of.
 const TOKEN: u8 = 1;
