@@ -147,8 +147,16 @@ impl Authenticator {
         standing.map(|()| Caller::Known(Arc::clone(verified.known())))
     }
 
-    /// Whom the access token that `request` brings names, if it holds; whether it still stands is not asked.
+    /// Whom the access token that `request` brings names, if nothing that is known here speaks against it. The store is
+    /// not asked whether it still stands.
     pub fn named(&self, route: &Route, request: &Inbound<'_>, now: Timestamp) -> Option<Arc<Known>> {
+        // Who stole a token that was revoked may not end what its user has opened since.
+        let is_revoked = |known: &Known| self.follower.view().verdict(&stand(known), now) == Verdict::Revoked;
+        self.presented(route, request, now).filter(|known| !is_revoked(known))
+    }
+
+    /// Whom the access token that `request` brings names, if it holds, whether it stands or not.
+    pub fn presented(&self, route: &Route, request: &Inbound<'_>, now: Timestamp) -> Option<Arc<Known>> {
         let cookies = self.cookies.as_deref().filter(|_| route.cookies);
         let token = match credential::read(request.headers, cookies).ok()? {
             Credential::Bearer(token) => token,
@@ -218,9 +226,8 @@ impl Authenticator {
         outgoing: &mut Outgoing,
     ) -> Result<(), Denied> {
         let takes = Limiter::by_user(&route.limits, &known.subject);
-        let stand = Stand { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: known.epoch };
         let view = self.follower.view();
-        match view.verdict(&stand, now) {
+        match view.verdict(&stand(known), now) {
             Verdict::Revoked => return Err(Denied::Revoked),
             Verdict::Stands if takes.is_empty() => {}
             verdict => {
@@ -253,4 +260,9 @@ impl Authenticator {
             },
         }
     }
+}
+
+/// What a view is asked about a token.
+fn stand(known: &Known) -> Stand<'_> {
+    Stand { subject: &known.subject, sid: known.sid, jti: known.jti, epoch: known.epoch }
 }

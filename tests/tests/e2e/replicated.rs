@@ -400,6 +400,9 @@ async fn a_logout_while_redis_is_gone_holds_here_and_everywhere_when_it_is_back(
 /// What somebody is told whose logout this gateway alone knows.
 const HELD_HERE: &str = "503 store_unavailable: Signed out here, not everywhere yet";
 
+/// Its detail, if no more than their own session is held.
+const THIS_ONE: &str = "This session is refused here, elsewhere not yet; no other one was ended. Try again shortly.";
+
 async fn own_session(client: &Client) -> String {
     let sid = client.get("/auth/me").await.json()["sid"].as_str().unwrap().to_owned();
     format!("/auth/sessions/{sid}")
@@ -477,8 +480,7 @@ async fn a_logout_everywhere_while_redis_is_gone_holds_here_and_everywhere_when_
     let with_anothers = daves_laptop.post(all, &json!({ "refresh_token": dave.refresh_token() })).await;
     let alone = dave.signed_out().post(all, &json!({ "refresh_token": dave.refresh_token() })).await;
     let told = [with_anothers, alone].map(|told| (told.problem(), told.detail()));
-    let detail = "This session is refused here, elsewhere not yet; no other one was ended. Try again shortly.";
-    assert_eq!(told, [(); 2].map(|()| (HELD_HERE.to_owned(), detail.to_owned())), "whose it is nobody knows");
+    assert_eq!(told, [(); 2].map(|()| (HELD_HERE.to_owned(), THIS_ONE.to_owned())), "whose it is nobody knows");
     for client in [&alice, &alices_laptop, &erin, &erins_laptop, &dave] {
         assert_eq!(client.get("/echo/x").await.reason(), "token_revoked");
     }
@@ -497,6 +499,26 @@ async fn a_logout_everywhere_while_redis_is_gone_holds_here_and_everywhere_when_
     let back = stack.login_again("alice").await;
     assert_eq!(status(&third.with_access(&back.access_token())).await, 200, "who logs in again is let in");
     assert_eq!(back.get("/auth/sessions").await.json()["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_known_here_as_revoked_ends_no_session_that_was_opened_since() {
+    let stack = stack(Kind::Redis).impatient().start().await;
+    let thief = stack.login("alice").await;
+    views_are_fresh(&stack, &[&thief]).await;
+    assert_eq!(thief.logout("all").await.status, 204);
+    let mut alice = stack.login_again("alice").await;
+    views_are_fresh(&stack, &[&alice]).await;
+    stack.redis.as_ref().unwrap().stall();
+    let with_both = json!({ "refresh_token": thief.refresh_token() });
+    let told = thief.post("/auth/logout?scope=all", &with_both).await;
+    assert_eq!((told.problem(), told.detail()), (HELD_HERE.to_owned(), THIS_ONE.to_owned()));
+    let watch = Watch { out: &[&thief], known: &[&alice] };
+    watch.until("the view is too old", || async { status(&alice).await == 503 }).await;
+    assert_eq!(thief.post("/auth/logout?scope=all", &with_both).await.detail(), THIS_ONE);
+    stack.redis.as_ref().unwrap().resume();
+    watch.until("she passes again", || async { status(&alice).await == 200 }).await;
+    assert_eq!(alice.refresh().await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
