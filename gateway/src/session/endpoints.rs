@@ -102,9 +102,7 @@ impl Endpoints {
         let (Target::Endpoint(Endpoint::EndSession), Denied::Store(_)) = (&route.target, &why) else { return why };
         let own = self.auth.session_named(route, request, now);
         match session_in(route, request.path) {
-            Some(sid) if own == Some(sid) => {
-                self.void_here(why, Leaving { scope: logout::Scope::This, sid, subject: None }, now)
-            }
+            Some(sid) if own == Some(sid) => self.void_here(why, Some(Leaving::Session(sid)), now),
             _ => why,
         }
     }
@@ -191,9 +189,7 @@ impl Endpoints {
         let ending = Ending::This(sid);
         let ended = self.auth.store.end(&known.subject, ending, Cause::LoggedOut, self.memory(), call.now).await;
         let ended = ended.map_err(|unknown| match unknown.into() {
-            why if sid == known.sid => {
-                self.void_here(why, Leaving { scope: logout::Scope::This, sid, subject: None }, call.now)
-            }
+            why if sid == known.sid => self.void_here(why, Some(Leaving::Session(sid)), call.now),
             why => why, // Nobody but the store knows whether it is theirs.
         })?;
         if ended > 0 {

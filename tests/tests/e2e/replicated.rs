@@ -502,6 +502,32 @@ async fn a_logout_everywhere_while_redis_is_gone_holds_here_and_everywhere_when_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_logout_everywhere_that_a_gateway_without_a_view_and_with_a_clock_behind_holds_is_not_lost() {
+    let mut stack = stack(Kind::Redis).impatient().start().await;
+    let bob = stack.login("bob").await;
+    assert_eq!(stack.login("alice").await.logout("all").await.status, 204);
+    let (alice, alices_laptop) = (stack.login_again("alice").await, stack.login_again("alice").await);
+    views_are_fresh(&stack, &[&alice, &bob]).await;
+    stack.redis.as_ref().unwrap().command(&["ACL", "SETUSER", "default", "-xinfo"]).await.unwrap();
+    let late = stack.another_gateway().await; // It can't follow, so it has heard of nothing.
+    stack.clock.set_back(Duration::from_secs(4));
+    let redis = stack.redis.as_ref().unwrap();
+    redis.stall();
+    let [alice_there, laptop_there] = [&alice, &alices_laptop].map(|one| late.with_access(&one.access_token()));
+    assert_eq!(alice_there.logout("all").await.problem(), HELD_HERE);
+    for client in [&alice_there, &laptop_there] {
+        assert_eq!(client.get("/echo/x").await.reason(), "token_revoked", "of an epoch that nobody there had heard of");
+    }
+    redis.resume();
+    redis.command(&["ACL", "SETUSER", "default", "+xinfo"]).await.unwrap();
+    for client in [&alice, &alices_laptop] {
+        until_refused(client).await;
+        assert_eq!(client.refresh_with(&client.refresh_token()).await.reason(), "refresh_ended");
+    }
+    assert_eq!(bob.get("/auth/me").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_known_here_as_revoked_ends_no_session_that_was_opened_since() {
     let stack = stack(Kind::Redis).impatient().start().await;
     let thief = stack.login("alice").await;

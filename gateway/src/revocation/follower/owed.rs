@@ -33,13 +33,16 @@ impl Follower {
         self.revoke_here(sid.partition(), &Revocation::Session { sid, until })
     }
 
-    /// Has this gateway refuse all tokens of a user that were issued before, as [`Follower::void`] does. A session that was
-    /// opened elsewhere before the store is told ends, too.
-    pub fn void_all_of(&self, subject: &Subject, partition: Partition, now: Timestamp) -> bool {
-        let epoch = self.view.user(subject).map_or(0, |known| known.epoch);
-        let epoch = UserState { epoch, ..UserState::default() }.next_epoch(now);
-        // It says nothing of whether they are disabled, since the store's word on that counts: see `restore`.
-        self.revoke_here(partition, &Revocation::User { subject: subject.clone(), epoch, disabled: false })
+    /// Has this gateway refuse all tokens of a user that were issued before, as [`Follower::void`] does: those of the epoch
+    /// of a token that was brought, too, whatever the clock says. A session that was opened elsewhere before the store is
+    /// told ends as well.
+    pub fn void_all_of(&self, subject: &Subject, partition: Partition, of_token: u64, now: Timestamp) -> bool {
+        let (known, disabled) = self.view.user(subject).map_or((0, false), |user| (user.epoch, user.disabled));
+        let before = UserState { epoch: known.max(of_token), ..UserState::default() };
+        // Who was given a token since they were disabled has been enabled again, whether that is known here or not.
+        let disabled = disabled && of_token < known;
+        let epoch = before.next_epoch(now);
+        self.revoke_here(partition, &Revocation::User { subject: subject.clone(), epoch, disabled })
     }
 
     fn revoke_here(&self, partition: Partition, revocation: &Revocation) -> bool {

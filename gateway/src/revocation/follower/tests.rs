@@ -56,14 +56,33 @@ fn what_the_store_could_not_be_told_it_is_told_though_the_view_has_gone_out_of_u
 fn a_user_who_left_everywhere_is_of_a_later_epoch_than_any_that_is_known_by_whatever_clock() {
     let (history, alice) = (History::new(), subject(1));
     let (follower, here) = (&history.gateways[0], Partition::of(&alice, PartitionCount::ONE));
-    let ahead = u64::try_from(NOON.after(Duration::from_mins(5)).as_micros()).unwrap();
-    for (known, expected) in [(ahead - 1, ahead), (ahead + 9, ahead + 10)] {
+    let noon = u64::try_from(NOON.as_micros()).unwrap();
+    assert!(follower.void_all_of(&alice, here, 0, NOON));
+    assert_eq!(follower.view().user(&alice).unwrap().epoch, noon, "of whom nothing was known");
+    let ahead = noon + 300_000_000;
+    for (of_token, known, expected) in
+        [(0, ahead - 1, ahead), (ahead - 1, ahead + 9, ahead + 10), (ahead + 19, ahead + 11, ahead + 20)]
+    {
         follower.view().apply(here, &Revocation::User { subject: alice.clone(), epoch: known, disabled: false });
-        assert!(follower.void_all_of(&alice, here, NOON));
+        assert!(follower.void_all_of(&alice, here, of_token, NOON));
         assert_eq!(follower.view().user(&alice).unwrap().epoch, expected);
     }
     follower.view().set_max_staleness(None);
-    assert!(!follower.void_all_of(&alice, here, NOON), "where no view is in use nothing is held");
+    assert!(!follower.void_all_of(&alice, here, 0, NOON), "where no view is in use nothing is held");
+}
+
+#[test]
+fn a_user_who_is_disabled_stays_so_when_they_leave_everywhere_unless_they_were_let_in_since() {
+    let (history, alice) = (History::new(), subject(1));
+    let (follower, here) = (&history.gateways[0], Partition::of(&alice, PartitionCount::ONE));
+    let noon = u64::try_from(NOON.as_micros()).unwrap();
+    for (of_token, expected) in [(noon, true), (noon + 10, false)] {
+        follower.view().clear();
+        follower.view().apply(here, &Revocation::User { subject: alice.clone(), epoch: noon + 10, disabled: true });
+        assert!(follower.void_all_of(&alice, here, of_token, NOON));
+        let known = follower.view().user(&alice).unwrap();
+        assert_eq!((known.epoch, known.disabled), (noon + 11, expected));
+    }
 }
 
 /// A feed that has nothing to tell, and does something when it is asked for changes.
@@ -433,9 +452,9 @@ impl History {
             Step::VoidAll(gateway, number) => {
                 let (subject, now) = (subject(number), self.now());
                 let follower = &self.gateways[gateway];
-                assert!(follower.void_all_of(&subject, Partition::of(&subject, PartitionCount::ONE), now));
-                let epoch = follower.view().user(&subject).unwrap().epoch;
-                let revocation = Revocation::User { subject, epoch, disabled: false };
+                assert!(follower.void_all_of(&subject, Partition::of(&subject, PartitionCount::ONE), 0, now));
+                let user = follower.view().user(&subject).unwrap();
+                let revocation = Revocation::User { subject, epoch: user.epoch, disabled: user.disabled };
                 self.note(&revocation);
                 self.remember(gateway, &revocation);
             }

@@ -15,8 +15,8 @@ use crate::ids::{SessionId, Subject};
 use crate::policy::{Caller, Known};
 use crate::problem::{Denied, Held};
 use crate::reply::{self, Reply};
-use crate::session::Cause;
 use crate::session::fields::Fields;
+use crate::session::{Cause, Session};
 use crate::store::{Ending, StoreError};
 
 /// Which sessions end: `?scope=`.
@@ -56,20 +56,32 @@ impl Scope {
     }
 }
 
-/// What a logout is to end, as far as that is known.
+/// What a logout is to end, of which this gateway can tell by itself what it is.
 #[derive(Clone, Copy)]
-pub(super) struct Leaving<'a> {
-    pub(super) scope: Scope,
-    pub(super) sid: SessionId,
-    pub(super) subject: Option<&'a Subject>,
+pub(super) enum Leaving<'a> {
+    /// A session.
+    Session(SessionId),
+    /// All sessions of a user, of whom this one is, and of this epoch.
+    User { subject: &'a Subject, sid: SessionId, epoch: u64 },
+}
+
+impl<'a> Leaving<'a> {
+    /// What `scope` names for who brings a token of a session, if it is known whose, and of which epoch.
+    fn of(scope: Scope, sid: SessionId, whose: Option<(&'a Subject, u64)>) -> Option<Self> {
+        match (scope, whose) {
+            (Scope::All, Some((subject, epoch))) => Some(Self::User { subject, sid, epoch }),
+            (Scope::This | Scope::All, _) => Some(Self::Session(sid)),
+            (Scope::Others, _) => None, // Which those are, only the store knows.
+        }
+    }
 }
 
 /// Who logs out.
 pub(super) enum Leaver {
     /// The caller of an access token that stands.
     Known(Arc<Known>),
-    /// The holder of a refresh token.
-    Holder(Subject, SessionId),
+    /// The holder of a refresh token of a session.
+    Holder(Box<Session>),
 }
 
 impl Endpoints {
@@ -96,13 +108,13 @@ impl Endpoints {
 
     /// Ends the sessions that `scope` names for who leaves.
     pub(super) async fn end(&self, scope: Scope, leaver: &Leaver, now: Timestamp) -> Result<(), Denied> {
-        let (subject, sid) = match leaver {
-            Leaver::Known(known) => (&known.subject, known.sid),
-            Leaver::Holder(subject, sid) => (subject, *sid),
+        let (subject, sid, epoch) = match leaver {
+            Leaver::Known(known) => (&known.subject, known.sid, known.epoch),
+            Leaver::Holder(session) => (&session.subject, session.id, session.epoch),
         };
         let ending = scope.ending(sid);
         let ended = self.auth.store.end(subject, ending, Cause::LoggedOut, self.memory(), now).await;
-        let leaving = Leaving { scope, sid, subject: Some(subject) };
+        let leaving = Leaving::of(scope, sid, Some((subject, epoch)));
         let ended = ended.map_err(|unknown| self.void_here(unknown.into(), leaving, now))?;
         self.void_presented(scope, leaver, now).await?;
         self.auth.metrics.sessions_ended(scope.name(), ended);
@@ -110,21 +122,24 @@ impl Endpoints {
         Ok(())
     }
 
-    /// Has this gateway refuse what was to end, as far as it can tell what that is, though the store could not be told. It
-    /// will be when it can be: whoever hears of a 503 tries again, but may not get to it.
-    pub(super) fn void_here(&self, why: Denied, leaving: Leaving<'_>, now: Timestamp) -> Denied {
+    /// Has this gateway refuse what was to end, if it can tell what that is, though the store could not be told. It will be
+    /// when it can be: whoever hears of a 503 tries again, but may not get to it.
+    pub(super) fn void_here(&self, why: Denied, leaving: Option<Leaving<'_>>, now: Timestamp) -> Denied {
         let Denied::Store(cause) = why else { return why };
-        let Leaving { scope, sid, subject } = leaving;
-        let (follower, until) = (&self.auth.follower, now.after(self.memory().access_life));
-        // Which sessions are the others, only the store knows.
-        if matches!(scope, Scope::Others) || !follower.void(sid, until) {
-            return Denied::Store(cause);
-        }
-        let what = match (scope, subject) {
-            (Scope::All, Some(subject)) if follower.void_all_of(subject, sid.partition(), now) => Held::User,
-            _ => Held::Session,
+        let follower = &self.auth.follower;
+        let held = match leaving {
+            Some(Leaving::Session(sid)) => {
+                follower.void(sid, now.after(self.memory().access_life)).then_some(Held::Session)
+            }
+            Some(Leaving::User { subject, sid, epoch }) => {
+                follower.void_all_of(subject, sid.partition(), epoch, now).then_some(Held::User)
+            }
+            None => None,
         };
-        Denied::HeldHere { what, cause }
+        match held {
+            Some(what) => Denied::HeldHere { what, cause },
+            None => Denied::Store(cause),
+        }
     }
 
     /// Blacklists the access token that was presented, for [`Scope::This`]: it may outlive its session, which
@@ -160,7 +175,7 @@ impl Endpoints {
             Err(why) if !why.is_dead_credential() => {
                 let known = self.auth.named(call.permit.route(), &call.request, call.now);
                 let Some(known) = known else { return Err(why) };
-                let leaving = Leaving { scope, sid: known.sid, subject: Some(&known.subject) };
+                let leaving = Leaving::of(scope, known.sid, Some((&known.subject, known.epoch)));
                 return Err(self.void_here(why, leaving, call.now));
             }
             Err(why) if matches!(denied, Denied::NoCredential) => why,
@@ -190,15 +205,15 @@ impl Endpoints {
         let session = session.map_err(|unknown| {
             let sid = presented.sid;
             let known = self.auth.named(call.permit.route(), &call.request, now).filter(|known| known.sid == sid);
-            let subject = known.as_deref().map(|known| &known.subject);
-            self.void_here(unknown.into(), Leaving { scope, sid, subject }, now)
+            let whose = known.as_deref().map(|known| (&known.subject, known.epoch));
+            self.void_here(unknown.into(), Leaving::of(scope, sid, whose), now)
         })?;
         let session = session.ok_or(Denied::RefreshEnded(Cause::Expired))?;
         // Whoever found an old token may end the session that it belongs to, as reuse would, but no other.
         let holds = session.is_held_with(&presented, &self.auth.tokens.lifetimes, now);
         match scope {
             Scope::Others | Scope::All if !holds => Err(Denied::RefreshInvalid),
-            Scope::This | Scope::Others | Scope::All => Ok(Leaver::Holder(session.subject, session.id)),
+            Scope::This | Scope::Others | Scope::All => Ok(Leaver::Holder(Box::new(session))),
         }
     }
 }
