@@ -100,7 +100,7 @@ impl Follower {
     pub async fn run(&self, terms: impl Fn() -> (Memory, Timestamp)) {
         loop {
             // What is owed is told, whatever became of the mode.
-            let pause = if self.view.max_staleness().is_some() || self.owes() {
+            let pause = if self.view.max_staleness().is_some() || !self.owed.borrow().is_settled() {
                 let (memory, now) = terms();
                 let followed = self.follow(memory, now).await;
                 let pause = if followed.is_ok() { PERIOD } else { PAUSE };
@@ -129,8 +129,11 @@ impl Follower {
     /// Brings the view up to date.
     pub async fn follow(&self, memory: Memory, now: Timestamp) -> Result<(), StoreError> {
         let mut trails = self.trails.lock().await;
-        let owed = *self.owed.borrow();
-        if !owed.is_settled() {
+        let (is_settled, voided) = {
+            let owed = self.owed.borrow();
+            (owed.is_settled(), owed.voided())
+        };
+        if !is_settled {
             for (_, trail) in trails.iter_mut() {
                 trail.chill(Cause::Owed);
             }
@@ -140,8 +143,8 @@ impl Follower {
         if let Some(stalest) = asked.into_iter().min() {
             self.view.synced(stalest);
         }
-        if !owed.is_settled() {
-            self.owed.send_modify(|all| all.told = owed.voided);
+        if !is_settled {
+            self.owed.send_modify(|owed| owed.tell(voided));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use portcullis_tests::{Builder, Client, Kind, Redis, Stack, Switch, eventually, on_both_stores};
+use portcullis_tests::{Builder, Client, Kind, Redis, Stack, Switch, Visitor, eventually, on_both_stores};
 use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -484,6 +484,7 @@ async fn a_logout_everywhere_while_redis_is_gone_holds_here_and_everywhere_when_
     for client in [&alice, &alices_laptop, &erin, &erins_laptop, &dave] {
         assert_eq!(client.get("/echo/x").await.reason(), "token_revoked");
     }
+    assert_eq!(alices_laptop.logout("this").await.problem(), HELD_HERE, "it is one of all");
     eventually("the view is too old", || async { status(&daves_laptop).await == 503 }).await;
     assert_eq!(carol.logout("all").await.problem(), HELD_HERE, "though nobody can tell whether it may");
     stack.redis.as_ref().unwrap().resume();
@@ -525,6 +526,24 @@ async fn a_logout_everywhere_that_a_gateway_without_a_view_and_with_a_clock_behi
         assert_eq!(client.refresh_with(&client.refresh_token()).await.reason(), "refresh_ended");
     }
     assert_eq!(bob.get("/auth/me").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_logout_everybody_knows_hears_nothing_of_what_others_are_owed() {
+    let stack = stack(Kind::Redis).extra("[cookies]\ndeliver = \"both\"\n").impatient().start().await;
+    let (alice, bob) = (stack.login("alice").await, stack.login("bob").await);
+    let mut carol = Visitor::new(&bob);
+    carol.login("carol").await;
+    views_are_fresh(&stack, &[&bob]).await;
+    assert_eq!(alice.logout("this").await.status, 204);
+    assert_eq!(carol.clone().post("/auth/logout").await.status, 204);
+    stack.redis.as_ref().unwrap().stall();
+    assert_eq!(bob.logout("this").await.problem(), HELD_HERE);
+    assert_eq!(alice.logout("this").await.status, 204, "hers is over everywhere");
+    let mut carol = carol.without(Visitor::REFRESH);
+    assert_eq!(carol.post("/auth/logout").await.status, 204);
+    assert!(carol.jar.is_empty(), "and her browser forgets it");
+    assert_eq!(bob.logout("this").await.problem(), HELD_HERE, "his is not");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,8 @@
 //! and what it knows of a user who is about to be let in. It relies on the follower to have the store told with the next
 //! snapshot. It never ends what it can't name.
 
+use std::collections::HashMap;
+
 use tokio::time::timeout_at;
 use tracing::warn;
 
@@ -13,16 +15,37 @@ use crate::session::UserState;
 use crate::store::feed::Revocation;
 use crate::store::{Memory, StoreError};
 
-/// How much was voided without the store, and how much of that it was told of since.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What was voided without the store, and it was not told of yet: each by the number of the last time that it was.
+#[derive(Debug, Default)]
 pub(super) struct Owed {
-    pub(super) voided: u64,
-    pub(super) told: u64,
+    voided: u64,
+    sessions: HashMap<SessionId, u64>,
+    users: HashMap<Subject, u64>,
 }
 
 impl Owed {
     pub(super) fn is_settled(&self) -> bool {
-        self.told == self.voided
+        self.sessions.is_empty() && self.users.is_empty()
+    }
+
+    /// How much was ever voided.
+    pub(super) fn voided(&self) -> u64 {
+        self.voided
+    }
+
+    pub(super) fn add(&mut self, revocation: &Revocation) {
+        self.voided += 1;
+        let _ = match revocation {
+            Revocation::Session { sid, .. } => self.sessions.insert(*sid, self.voided),
+            Revocation::User { subject, .. } => self.users.insert(subject.clone(), self.voided),
+            Revocation::Token { .. } => None, // None is voided without its session.
+        };
+    }
+
+    /// The store was told of the first so many. What was voided again since it is yet to be told of.
+    pub(super) fn tell(&mut self, voided: u64) {
+        self.sessions.retain(|_, number| *number > voided);
+        self.users.retain(|_, number| *number > voided);
     }
 }
 
@@ -49,7 +72,7 @@ impl Follower {
         let is_used = self.view.max_staleness().is_some();
         if is_used {
             self.view.apply(partition, revocation);
-            self.owed.send_modify(|owed| owed.voided += 1);
+            self.owed.send_modify(|owed| owed.add(revocation));
         }
         is_used
     }
@@ -69,9 +92,10 @@ impl Follower {
         self.feed.restore(partition, &[known], memory, now).await.map(drop)
     }
 
-    /// Whether it refuses what the store was not told of yet.
-    pub fn owes(&self) -> bool {
-        !self.owed.borrow().is_settled()
+    /// Whether it refuses this session, or all of this user's, and the store was not told of that yet.
+    pub fn owes(&self, sid: SessionId, subject: &Subject) -> bool {
+        let owed = self.owed.borrow();
+        owed.sessions.contains_key(&sid) || owed.users.contains_key(subject)
     }
 
     /// Waits until the store was told what it is owed, but for no longer than until `end`: then it never hears of it
@@ -79,8 +103,9 @@ impl Follower {
     pub async fn settle(&self, end: tokio::time::Instant) {
         let mut owed = self.owed.subscribe();
         if timeout_at(end, owed.wait_for(Owed::is_settled)).await.is_err() {
-            let Owed { voided, told } = *self.owed.borrow();
-            warn!(target: "error", revocations = voided - told, "the store was never told of logouts that it could not take");
+            let Owed { sessions, users, .. } = &*self.owed.borrow();
+            let revocations = sessions.len() + users.len();
+            warn!(target: "error", revocations, "the store was never told of logouts that it could not take");
         }
     }
 }

@@ -72,6 +72,25 @@ fn a_user_who_left_everywhere_is_of_a_later_epoch_than_any_that_is_known_by_what
 }
 
 #[test]
+fn what_was_voided_again_while_the_store_was_told_of_it_is_still_owed_and_nothing_else_is() {
+    let mut owed = Owed::default();
+    let session = |number: u8| Revocation::Session { sid: SessionId::from_bytes(id(number)), until: NOON };
+    let alice = Revocation::User { subject: subject(1), epoch: 1, disabled: false };
+    for revocation in [&session(1), &session(2), &alice] {
+        owed.add(revocation);
+    }
+    let told = owed.voided();
+    owed.add(&session(1));
+    owed.tell(told);
+    assert!(!owed.is_settled());
+    owed.add(&alice);
+    owed.tell(told + 1);
+    assert!(!owed.is_settled());
+    owed.tell(told + 2);
+    assert!(owed.is_settled());
+}
+
+#[test]
 fn a_user_who_is_disabled_stays_so_when_they_leave_everywhere_unless_they_were_let_in_since() {
     let (history, alice) = (History::new(), subject(1));
     let (follower, here) = (&history.gateways[0], Partition::of(&alice, PartitionCount::ONE));

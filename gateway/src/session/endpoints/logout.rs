@@ -185,14 +185,20 @@ impl Endpoints {
         // that other sessions were ended when they were not.
         let over = denied.ends_session() || (by_cookie && denied.is_dead_credential());
         match scope {
-            // It may be over because it was held here before, and the others are still to be told.
-            Scope::This if over && self.auth.follower.owes() => {
+            // Of one that is over because it is held here the others are still to be told.
+            Scope::This if over && self.owes(call) => {
                 let cause = StoreError::Unavailable("it was not told of all logouts yet".to_owned());
                 Err(Denied::HeldHere { what: Held::Session, cause })
             }
             Scope::This if over => Ok(None),
             Scope::This | Scope::Others | Scope::All => Err(denied),
         }
+    }
+
+    /// Whether the session of the access token that `call` brings is held here alone.
+    fn owes(&self, call: &Call<'_>) -> bool {
+        let presented = self.auth.presented(call.permit.route(), &call.request, call.now);
+        presented.is_some_and(|known| self.auth.follower.owes(known.sid, &known.subject))
     }
 
     /// Who holds a refresh token.
