@@ -56,7 +56,7 @@ pub async fn admit(asked: Asked<'_>, noted: Noted<'_>) -> Result<Permit, Denied>
     let readings = &mut noted.outgoing.readings;
     snapshot.limiter.take_by_sender(route, request.client, uncounted, now, readings).await?;
     let caller = snapshot.auth.identify(route, request, now, noted.outgoing).await;
-    let caller = caller.map_err(|why| snapshot.endpoints.turned_away(why, route, request, now))?;
+    let caller = caller.map_err(|why| snapshot.endpoints.hold_if_leaving(why, route, request, now))?;
     let may_stay = place.is_none_or(|place| snapshot.requests.lets_stay(place));
     if caller.known().is_none() && !may_stay {
         return Err(Denied::Overloaded(Full::Gateway));

@@ -96,9 +96,9 @@ impl Endpoints {
         }
     }
 
-    /// What it means that a call was refused before it was served. Who ends the session whose tokens they bring, while nobody
-    /// can tell whether these still stand, is refused by this gateway from then on, as after a logout.
-    pub fn turned_away(&self, why: Denied, route: &Route, request: &Inbound<'_>, now: Timestamp) -> Denied {
+    /// Has this gateway refuse, as after a logout, who was refused because nobody can tell whether their tokens stand, if the
+    /// call was to end the session of those: what they are told then.
+    pub fn hold_if_leaving(&self, why: Denied, route: &Route, request: &Inbound<'_>, now: Timestamp) -> Denied {
         let (Target::Endpoint(Endpoint::EndSession), Denied::Store(_)) = (&route.target, &why) else { return why };
         let own = self.auth.session_named(route, request, now);
         match session_in(route, request.path) {
