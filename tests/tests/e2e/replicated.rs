@@ -397,6 +397,20 @@ async fn a_logout_while_redis_is_gone_holds_here_and_everywhere_when_it_is_back(
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_that_redis_hears_of_late_ends_the_session_all_the_same() {
+    let stack = stack(Kind::Redis).impatient().start().await;
+    let alice = stack.login("alice").await;
+    views_are_fresh(&stack, &[&alice]).await;
+    stack.redis.as_ref().unwrap().stall();
+    assert_eq!(alice.logout("this").await.problem(), HELD_HERE);
+    stack.clock.advance(Duration::from_hours(2)); // Her access token is over by then, her session is not.
+    stack.redis.as_ref().unwrap().resume();
+    let owed = r#"portcullis_revocation_snapshots_total{cause="owed"}"#;
+    eventually("it is told", || async { stack.metric(owed).await > 0.5 }).await;
+    assert_eq!(alice.refresh_with(&alice.refresh_token()).await.reason(), "refresh_ended");
+}
+
 /// What somebody is told whose logout this gateway alone knows.
 const HELD_HERE: &str = "503 store_unavailable: Signed out here, not everywhere yet";
 

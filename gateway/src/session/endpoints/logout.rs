@@ -129,7 +129,9 @@ impl Endpoints {
         let follower = &self.auth.follower;
         let held = match leaving {
             Some(Leaving::Session(sid)) => {
-                follower.void(sid, now.after(self.memory().access_life)).then_some(Held::Session)
+                // No session lives longer, and it could be renewed if the store came back after this was forgotten.
+                let until = now.after(self.auth.tokens.lifetimes.absolute.max(self.memory().access_life));
+                follower.void(sid, until).then_some(Held::Session)
             }
             Some(Leaving::User { subject, sid, epoch }) => {
                 follower.void_all_of(subject, sid.partition(), epoch, now).then_some(Held::User)
