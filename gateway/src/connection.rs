@@ -32,8 +32,8 @@ use frames::Frames;
 
 /// How long the engine has to end a request once it can know that it is to end.
 pub const PATIENCE: Duration = Duration::from_secs(1);
-/// How much of what follows malformed chunks is read, so that closing does not take the answer along (RFC 9112 §9.6).
-const MOST_LOST: usize = 1024 * 1024;
+/// How much is read of what nobody wants any more, so that closing does not take the answer along (RFC 9112 §9.6).
+pub const MOST_LOST: usize = 1024 * 1024;
 
 /// A connection, and what it carries.
 #[derive(Debug)]

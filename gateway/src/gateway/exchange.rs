@@ -12,6 +12,7 @@ use pingora::proxy::Session;
 use pingora::{Error, Result};
 
 use super::headers;
+use crate::connection::MOST_LOST;
 use crate::connection::entrance::Entrance;
 use crate::heads;
 use crate::inbound::client::Origin;
@@ -23,9 +24,8 @@ use crate::reply::Reply;
 /// How long a client may take to send a body to one of our endpoints.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a client may take to notice that it was refused, and how much it may send until then.
+/// How long a client may take to notice that it was refused.
 const LINGER: Duration = Duration::from_secs(2);
-const MORE: usize = 1024 * 1024;
 
 /// Makes the request one that can be read in one way only: what routes and what is forwarded see the same
 /// path and the same host.
@@ -96,7 +96,7 @@ pub async fn linger(session: &mut Session) {
         return;
     }
     let rest = async {
-        let mut left = MORE;
+        let mut left = MOST_LOST;
         while let Some(chunk) = session.as_mut().read_request_body().await?
             && left > chunk.len()
         {
